@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Cards", "HeaderSample", "Lamps", "find_amplifier_keys", "find_lamps"]
+from ndmapper.instruments.conditions import like
+
+__all__ = [
+    "NO_LAMP",
+    "Cards",
+    "HeaderSample",
+    "Lamps",
+    "find_amplifier_keys",
+    "find_lamps",
+]
 
 Cards = Mapping[str, Any]
 _Value = str | int | float | None
@@ -33,7 +42,7 @@ _NO_SWITCH = re.compile(r"ID|POS|NA?M|NUM|TEMP|CUR|POW|TIM|VOLT")
 # Single keywords with the names of the lamps that are on.
 _LAMP_NAMES = ("LAMP", "LAMPS", "LAMPNAME", "LAMPID", "LMP_ID", "GCALLAMP", "COMPLAMP",
                "ARCLAMP", "CALLAMP", "COMPLMP")  # fmt: skip
-NO_LAMP = ("off", "none", "no*", "n/a", "0", "unknown", "parked")
+NO_LAMP = ("off", "none", "no", "no lamp*", "n/a", "0", "unknown", "parked")
 """Patterns of what a keyword of lamps says where none is on."""
 
 
@@ -99,13 +108,11 @@ def find_amplifier_keys(sample: HeaderSample) -> tuple[list[str], dict[str, list
     for part, keys in _PARTS.items():
         if names and part == "name":
             continue
-        several = [
-            key for key in keys if names and sample.usual(_numbered(key, names)) ==
-            _numbered(key, names)
-        ]  # fmt: skip
-        made = [f"{key[: 8 - len(names[0])]}{{}}" for key in several]
-        if keys := made or sample.usual(keys):
-            found[part] = list(dict.fromkeys(keys))
+        stems = [key[: 8 - len(names[0])] for key in keys] if names else []
+        several = [f"{stem}{{}}" for stem in dict.fromkeys(stems)
+                   if all(sample.usual([stem + name]) for name in names)]  # fmt: skip
+        if usual := several or sample.usual(keys):
+            found[part] = usual
     return names, found
 
 
@@ -118,11 +125,6 @@ def _amplifier_names(sample: HeaderSample) -> list[str]:
         if len(names) > 1 and len({len(name) for name in names}) == 1:
             return names
     return []
-
-
-def _numbered(key: str, names: Sequence[str]) -> list[str]:
-    """Return the keywords of several amplifiers, of eight characters at most."""
-    return [f"{key[: 8 - len(name)]}{name}" for name in names]
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,8 @@ def find_lamps(sample: HeaderSample) -> Lamps | None:
     for key in sample.usual(_LAMP_NAMES):
         values = sample.values(key)
         if all(isinstance(v, str) for v in values if v is not None):
-            off = [re.compile(p.replace("*", ".*"), re.IGNORECASE) for p in NO_LAMP]
             lit = tuple(
-                v is not None and not any(o.fullmatch(str(v)) for o in off)
+                v is not None and not any(like(v, word) for word in NO_LAMP)
                 for v in values
             )
             return Lamps((key,), lit=lit)
