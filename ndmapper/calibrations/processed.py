@@ -38,7 +38,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_not_raw(value: Any) -> bool:
-    return _is_text(value) and value.strip().casefold() != "raw"
+    return _is_text(value) and not value.strip().casefold().startswith("raw")
 
 
 def _is_true(value: Any) -> bool:

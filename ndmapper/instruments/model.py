@@ -224,7 +224,10 @@ class Instrument:
         bool
             Whether every keyword of `applies` fits; of ``"A|B"``, one of the two.
         """
-        pair = HeaderPair(header)
+        return self.applies_to(HeaderPair(header))
+
+    def applies_to(self, pair: HeaderPair) -> bool:
+        """Recognise a file by headers that remember which cards were asked for."""
         return bool(self.applies) and all(
             any(
                 like(pair.get(key), pattern)

@@ -226,7 +226,7 @@ def test_product_of_the_observatory_is_no_raw_frame(
     assert frame.why.startswith(sign)
 
 
-@pytest.mark.parametrize("proctype", ["RAW", "Raw", "raw     "])
+@pytest.mark.parametrize("proctype", ["RAW", "Raw", "raw     ", "RawData"])
 def test_raw_frame_says_so(tmp_path: Path, proctype: str) -> None:
     path = tmp_path / "frame.fits"
     write_headers(path, [headers_only({**DECAM, "PROCTYPE": proctype}), {}])
