@@ -109,7 +109,7 @@ def has_fixed_amplifiers(header: Header) -> bool:
         Told sooner than by `recognise`, since few tables do.
     """
     pair = HeaderPair(header)
-    return any(i.fixed_amplifiers and i.applies_to(pair) for i in _by_precedence())
+    return any(i.fixed_amplifiers and i.recognises(pair) for i in _by_precedence())
 
 
 def origin_of(instrument: Instrument) -> str:
@@ -200,7 +200,7 @@ def recognise(header: Header) -> Instrument | None:
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
     pair = HeaderPair(header)
-    return next((i for i in known if i.applies_to(pair)), None)
+    return next((i for i in known if i.recognises(pair)), None)
 
 
 def recognise_flags(header: Header) -> FlagTable | None:

@@ -224,10 +224,8 @@ class Instrument:
         bool
             Whether every keyword of `applies` fits; of ``"A|B"``, one of the two.
         """
-        return self.applies_to(HeaderPair(header))
-
-    def applies_to(self, pair: HeaderPair) -> bool:
-        """Recognise a file by headers that remember which cards were asked for."""
+        # One that many instruments are asked of remembers its values.
+        pair = header if isinstance(header, HeaderPair) else HeaderPair(header)
         return bool(self.applies) and all(
             any(
                 like(pair.get(key), pattern)
