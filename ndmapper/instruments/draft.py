@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ndmapper.instruments.header_sample import (
-    NO_LAMP,
     Cards,
     HeaderSample,
     find_amplifier_keys,
@@ -188,7 +187,7 @@ class _Draft:
             return []
         start = ["# CHECK: which lamps are on.", "[descriptors.lamps]"]
         if not lamps.names:
-            off = ", ".join(f'[{_quoted(word)}, ""]' for word in NO_LAMP)
+            off = ", ".join(f'[{_quoted(word)}, ""]' for word in lamps.off)
             where = ["ext = true"] if self.sample.is_in_extension(lamps.keys[0]) else []
             return [
                 *start,

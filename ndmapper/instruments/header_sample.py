@@ -9,7 +9,6 @@ from typing import Any
 from ndmapper.instruments.conditions import like
 
 __all__ = [
-    "NO_LAMP",
     "Cards",
     "HeaderSample",
     "Lamps",
@@ -39,11 +38,11 @@ _OPPOSITE = {
 _OFF, _ON = set(_OPPOSITE), set(_OPPOSITE.values())
 _LAMP = re.compile(r"LA?MP")
 _NO_SWITCH = re.compile(r"ID|POS|NA?M|NUM|TEMP|CUR|POW|TIM|VOLT")
-# Single keywords with the names of the lamps that are on.
-_LAMP_NAMES = ("LAMP", "LAMPS", "LAMPNAME", "LAMPID", "LMP_ID", "GCALLAMP", "COMPLAMP",
-               "ARCLAMP", "CALLAMP", "COMPLMP")  # fmt: skip
-NO_LAMP = ("off", "none", "no", "no lamp*", "n/a", "0", "unknown", "parked")
-"""Patterns of what a keyword of lamps says where none is on."""
+# Keywords with the names of the lamps that are on, the best first.
+_LAMP_NAMES = ("LAMP", "LAMPS", "LAMPNAME", "LAMPID", "LAMPCAL", "LMP_ID", "GCALLAMP",
+               "COMPLAMP", "ARCLAMP", "CALLAMP", "CALLAMPS", "CAGLAMPS")  # fmt: skip
+_NO_LAMP = ("off", "none", "no", "no lamp*", "n/a", "unknown", "park*")
+"""Patterns of what keywords of names say where no lamp is on."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,8 @@ class Lamps:
     names: tuple[str, ...] = ()
     # Values of a switch that is on.
     on: tuple[str, ...] = ()
+    # Patterns of what a keyword of names says where no lamp is on.
+    off: tuple[str, ...] = ()
     # For each file, whether a lamp is on.
     lit: tuple[bool, ...] = ()
 
@@ -146,9 +147,11 @@ def find_lamps(sample: HeaderSample) -> Lamps | None:
     states = {}
     for key in sample.keywords():
         words = {str(v).casefold() for v in sample.values(key) if v is not None}
+        # A keyword of names may say "off" in the whole sample.
+        says_which = words & _ON or key not in _LAMP_NAMES
         if (
             _LAMP.search(key) and not _NO_SWITCH.search(key)
-            and words and words <= _ON | _OFF
+            and words and words <= _ON | _OFF and says_which
         ):  # fmt: skip
             states[key] = words
     if states:
@@ -157,15 +160,19 @@ def find_lamps(sample: HeaderSample) -> Lamps | None:
         rows = [[str(v).casefold() for v in sample.values(key)] for key in states]
         lit = tuple(any(v in on for v in row) for row in zip(*rows, strict=True))
         names = tuple(_name_of(key, sample) for key in states)
-        return Lamps(tuple(states), names, tuple(on), lit)
-    for key in sample.usual(_LAMP_NAMES):
+        return Lamps(tuple(states), names=names, on=tuple(on), lit=lit)
+    others = (key for key in sample.keywords() if _LAMP.search(key))
+    for key in sample.usual(dict.fromkeys((*_LAMP_NAMES, *others))):
         values = sample.values(key)
         if all(isinstance(v, str) for v in values if v is not None):
+            # A list of switches may have the digit 0 for each that is off.
+            zeros = (v for v in sample.counts(key) if re.fullmatch(r"[0,;: ]+", v))
+            off = (*_NO_LAMP, *zeros)
             lit = tuple(
-                v is not None and not any(like(v, word) for word in NO_LAMP)
-                for v in values
+                v is not None and not any(like(v, word) for word in off) for v in values
             )
-            return Lamps((key,), lit=lit)
+            if any(lit) and not all(lit):
+                return Lamps((key,), off=off, lit=lit)
     return None
 
 

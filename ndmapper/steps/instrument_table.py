@@ -98,7 +98,7 @@ class TableFacts:
         Returns
         -------
         tuple of Amplifier
-            Empty where nobody knows them.
+            Empty where they are not known.
 
         Raises
         ------

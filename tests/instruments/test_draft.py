@@ -105,13 +105,40 @@ def test_instrume_of_the_extension_alone_identifies_no_file(tmp_path: Path) -> N
     assert not cam.recognises(header)
 
 
-def test_lamps_are_found_by_one_keyword(tmp_path: Path) -> None:
-    headers = [gmos(OBSTYPE="ARC", GCALLAMP="CuAr"), gmos(), gmos(OBSTYPE="BIAS")]
+@pytest.mark.parametrize(
+    ("key", "on", "off"),
+    [
+        ("GCALLAMP", "CuAr", "Off"),
+        ("LAMPS", "Kr Xe Ar Ne", "Off"),
+        ("LAMPS", "0,0,1,0", "0,0,0,0"),
+        ("LAMPS", "0000100", "0000000"),
+        ("LAMPNAME", "ThAr1", "none"),
+        ("COMPLAMP", "HeNeAr", "off"),
+        ("LMP_ID", "Ne+Hg", "Parking"),
+        ("LAMP", "He", None),
+        ("MYLAMPS", "He", "OFF"),
+    ],
+)
+def test_lamps_are_found_by_one_keyword(
+    tmp_path: Path, key: str, on: str, off: str | None
+) -> None:
+    def header(**cards: str | None) -> tuple[Cards, Cards]:
+        return gmos(**{"GCALLAMP": None, **cards})
+
+    headers = [header(OBSTYPE="ARC", **{key: on}), header(**{key: off})]
+    headers += [header(OBSTYPE="FLAT", **{key: on}), header(**{key: off})]
+    headers += [header(OBSTYPE="FLAT", **{key: on})]
     cam, _ = drafted(tmp_path, headers)
-    assert cam.describe(*headers[0])["lamps"] == "CuAr"
+    assert cam.describe(*headers[0])["lamps"] == on
     assert not cam.describe(*headers[1])["lamps"]
-    assert cam.classify(*gmos())[0] == "object"
-    assert cam.classify(*gmos(GCALLAMP="QHlamp"))[0] is None
+    assert cam.classify(*headers[1])[0] == "object"
+    assert cam.classify(*header(**{key: "QHlamp"}))[0] is None
+
+
+@pytest.mark.parametrize("name", ["CuAr", "Off"])
+def test_lamp_that_never_changes_tells_nothing(tmp_path: Path, name: str) -> None:
+    cam, _ = drafted(tmp_path, [gmos(GCALLAMP=name), gmos(GCALLAMP=name)])
+    assert "lamps" not in cam.descriptors
 
 
 SWITCHES = [
@@ -123,6 +150,7 @@ SWITCHES = [
     ({"ESO INS LAMP1 ST": True, "ESO INS LAMP1 NAME": "Ar lamp",
       "ESO INS LAMP2 ST": False, "ESO INS LAMP2 NAME": "Ne lamp"}, "Ar lamp"),
     ({"NELAMP": "T", "ARLAMP": "F"}, "lamp NELAMP"),
+    ({"LAMP_NE": "TRUE", "LAMP_AR": "FALSE", "LAMP_QPE": "50"}, "lamp LAMP_NE"),
 ]  # fmt: skip
 
 
@@ -130,7 +158,7 @@ SWITCHES = [
 def test_lamps_are_found_by_their_switches(
     tmp_path: Path, cards: Cards, lit: str
 ) -> None:
-    off = {"on": "off", "True": False, "1": 0, "T": "F"}
+    off = {"on": "off", "True": False, "1": 0, "T": "F", "TRUE": "FALSE"}
     dark = {
         key: v if "NAM" in key or "NM" in key else off.get(str(v), v)
         for key, v in cards.items()
