@@ -37,11 +37,17 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.strip() not in ("", "F", "None", "no", "NO")
 
 
+def _is_not_raw(value: Any) -> bool:
+    return _is_text(value) and not value.strip().casefold().startswith("raw")
+
+
 def _is_true(value: Any) -> bool:
     return value is True or value in (1, "T", "True", "true", "yes")
 
 
 _CARDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    # NOIRLab: InstCal, MasterCal, Resampled, Stacked
+    ("PROCTYPE", _is_not_raw),
     # IRAF imcombine, Gemini, ccdproc; MaxIm DL; Siril; Siril and ASTAP; LCO BANZAI
     ("NCOMBINE", _above_one),
     ("IMCMB001", _is_text),

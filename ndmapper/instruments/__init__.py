@@ -4,7 +4,7 @@ Instruments: one TOML each, and what can be asked of it.
 To add an instrument, write ``<name>.toml`` in this folder: how its files are
 recognised and named, which header keywords give the descriptors, how frames are
 classified, which calibrations they need and which frames can serve. ``kast.toml`` is
-a complete example.
+a complete example, and ``nina.toml`` a short one that extends another.
 
 model, rules, conditions, members
     An instrument as frozen data, its rules of calibration, their conditions, and what
@@ -15,8 +15,8 @@ amplifiers, conventions
     Amplifiers of a raw frame; conventions of flags (``flags/*.toml``).
 loader, from_toml, parse_rules, toml_checks
     Finding the TOML of a file, and parsing it with errors that name the key.
-draft
-    A first TOML, drafted from headers.
+draft, header_sample
+    A first TOML, drafted from the headers of some frames.
 """
 
 from ndmapper.instruments.amplifiers import LIMITS, Amplifier, why_not

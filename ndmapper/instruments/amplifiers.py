@@ -21,6 +21,7 @@ __all__ = [
     "LIMITS",
     "PARTS",
     "Amplifier",
+    "AmplifierKeys",
     "FixedAmplifier",
     "find_amplifiers",
     "read_section",
@@ -131,8 +132,26 @@ def why_not(part: str, number: float) -> str | None:
     return f"expected {'between ' if limit else 'at least '}{low:g}{limit}"
 
 
+@dataclass(frozen=True)
+class AmplifierKeys:
+    """The header keywords that describe the amplifiers of an image."""
+
+    # Parts of an amplifier, and the keywords that may give them.
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Names of the amplifiers, where one header describes several; each replaces the
+    # braces in DATASEC{}.
+    names: Sequence[str] = ()
+
+    def of(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return the keywords of one of several amplifiers."""
+        return {
+            part: tuple(key.replace("{}", name) for key in keys)
+            for part, keys in self.parts.items()
+        }
+
+
 def find_amplifiers(
-    keys: Mapping[str, Sequence[str]],
+    keys: AmplifierKeys,
     fixed: Sequence[FixedAmplifier],
     headers: HeaderPair,
     values: Callable[[], Mapping[str, Value]],
@@ -140,18 +159,28 @@ def find_amplifiers(
     """Find the amplifiers of an image in its header."""
     known = values() if fixed else {}
     described = [f.amplifier for f in fixed if all_met(f.where, known)]
-    cards = _Cards(keys, headers)
-    found = cards.amplifier(whole=not fixed)
+    if keys.names:
+        made = (_Cards(keys.of(n), headers, n).one_of_several() for n in keys.names)
+        several = [_agreed(found, described) for found in made if found is not None]
+        if several:
+            return tuple(several)
+    cards = _Cards(keys.parts, headers)
+    found = None if keys.names else cards.amplifier(whole=not fixed)
     if found is None:
         return tuple(cards.completed(amplifier) for amplifier in described)
+    return (_agreed(found, described),)
+
+
+def _agreed(found: Amplifier, described: Sequence[Amplifier]) -> Amplifier:
+    """Complete an amplifier of the cards from the TOML, and note where they differ."""
     same = [a for a in described if a.data == found.data or len(described) == 1]
     if same:
-        return (_merged(found, same[0]),)
+        return _merged(found, same[0])
     if described:
         others = ", ".join(f"{a.name} ({a.data})" for a in described)
         remark = f"not the amplifiers {others} that the table describes"
         found = replace(found, remarks=(*found.remarks, _taken(found, "data", remark)))
-    return (found,)
+    return found
 
 
 def _taken(found: Amplifier, part: str, instead: str) -> str:
@@ -181,8 +210,13 @@ def _merged(found: Amplifier, other: Amplifier) -> Amplifier:
 class _Cards:
     """The header cards that describe an amplifier."""
 
-    def __init__(self, keys: Mapping[str, Sequence[str]], headers: HeaderPair) -> None:
-        self.keys, self.headers = keys, headers
+    def __init__(
+        self,
+        keys: Mapping[str, Sequence[str]],
+        headers: HeaderPair,
+        name: str = "1",
+    ) -> None:
+        self.keys, self.headers, self.name = keys, headers, name
         self.used: dict[str, str] = {}
         self.unknown: dict[str, str] = {}
         self.remarks: list[str] = []
@@ -206,12 +240,18 @@ class _Cards:
             self.used["overscan"] = overscan[0]
         return self._made(data, None if overscan is None else overscan[1])
 
+    def one_of_several(self) -> Amplifier | None:
+        """Make one of several amplifiers; None if its data section is missing."""
+        # The image beside its overscan is read by the others, too.
+        has_data = next(self._sections("data"), None) is not None
+        return self.amplifier(whole=False) if has_data else None
+
     def _made(self, data: str, overscan: str | None) -> Amplifier:
         numbers: dict[str, Any] = {part: self._number(part) for part in _WORDS}
         if (name := self._first("name")) is not None:
             self.used["name"] = self.keys["name"][0]
         return Amplifier(
-            name=str(name or "1"), data=data, overscan=overscan, **numbers,
+            name=str(name or self.name), data=data, overscan=overscan, **numbers,
             cards=dict(self.used), unknown=dict(self.unknown),
             remarks=tuple(self.remarks),
         )  # fmt: skip

@@ -1,13 +1,18 @@
 """Draft the TOML of an instrument from headers, to be revised by hand."""
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+
+from ndmapper.instruments.header_sample import (
+    Cards,
+    HeaderSample,
+    find_amplifier_keys,
+    find_lamps,
+)
 
 __all__ = ["draft_instrument"]
-
-Cards = Mapping[str, Any]
 
 # Descriptors, and the keywords that are commonly used for each, the best first.
 _COMMON: Mapping[str, tuple[str, ...]] = {
@@ -26,6 +31,8 @@ _COMMON: Mapping[str, tuple[str, ...]] = {
     "temperature": ("CCD-TEMP", "SET-TEMP", "CCDTEMP", "DETTEMP", "TEMPDET"),
 }  # fmt: skip
 _NUMBERS = {"exptime", "temperature"}
+_FEW = 0.2
+"""A value of INSTRUME that fewer of the files have is that of another camera."""
 _KINDS = ("IMAGETYP", "OBSTYPE", "IMTYPE", "FRAME", "OBSMODE", "EXPTYPE", "KOAIMTYP",
           "ESO DPR TYPE", "OBJECT")  # fmt: skip
 _APPLIES = ("INSTRUME", "DETECTOR", "CAMERA", "VERSION", "TELESCOP")
@@ -60,16 +67,6 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "name": ("AMPNAME",),
-    "data": ("DATASEC", "TRIMSEC"),
-    "overscan": ("BIASSEC",),
-    "gain": ("GAIN", "EGAIN"),
-    "read_noise": ("RDNOISE", "RON"),
-    "saturation": ("SATURATE",),
-}
-
-
 def draft_instrument(name: str, headers: Sequence[tuple[Cards, Cards | None]]) -> str:
     """Draft the TOML of an instrument from the headers of some of its files."""
     return "\n".join(_Draft(name, headers).lines()) + "\n"
@@ -82,34 +79,17 @@ class _Draft:
         self, name: str, headers: Sequence[tuple[Cards, Cards | None]]
     ) -> None:
         self.name = name
-        self.headers = headers
+        self.sample = HeaderSample(headers)
+        self.lamps = find_lamps(self.sample)
         self.kind, self.kinds = self.find_kind()
         self.descriptors = self.find_descriptors()
         self.classes = self.find_classes()
-
-    def values(self, key: str) -> list[Any]:
-        """Return the value of a keyword in every file; None where it is missing."""
-        found = []
-        for primary, extension in self.headers:
-            value = primary.get(key)
-            if value is None and extension is not None:
-                value = extension.get(key)
-            found.append(value if isinstance(value, str | int | float) else None)
-        return found
-
-    def share(self, key: str) -> float:
-        """Return the fraction of the files that have a keyword."""
-        values = self.values(key)
-        return sum(v not in (None, "") for v in values) / len(values) if values else 0.0
-
-    def first(self, keys: Iterable[str], least: float = 0.5) -> str | None:
-        return next((key for key in keys if self.share(key) > least), None)
 
     def find_kind(self) -> tuple[str | None, Counter[str]]:
         """Find the keyword that best tells the kind of a frame, and its values."""
         best: tuple[int, str | None, Counter[str]] = (0, None, Counter())
         for key in _KINDS:
-            counts = Counter(str(v).strip() for v in self.values(key) if v is not None)
+            counts = self.sample.counts(key)
             known = {kind for text in counts if (kind := _kind_of(text)) is not None}
             # A keyword with a handful of words is better than the free text of others.
             score = 10 * len(known) - min(len(counts), 40) // 4
@@ -119,27 +99,25 @@ class _Draft:
 
     def find_descriptors(self) -> dict[str, str]:
         found = {}
+        sample = self.sample
         for name, keys in _COMMON.items():
-            key = self.first(keys)
-            if key is None:
+            usual = sample.usual(keys)
+            if not usual:
                 continue
-            used = [k for k in keys if self.share(k)] if name == "exptime" else [key]
-            listed = ", ".join(_quoted(k) for k in used)
+            used = usual[:1]
+            if name == "exptime":
+                used = [k for k in keys if sample.share(k)]
             kind = ', type = "float"' if name in _NUMBERS else ""
-            in_extension = key not in self.headers[0][0] if self.headers else False
-            where = ", ext = true" if in_extension else ""
-            found[name] = f"{{ keys = [{listed}]{kind}{where} }}"
-        if "binning" not in found and self.share("XBINNING") > 0.5:
+            where = ", ext = true" if sample.is_in_extension(usual[0]) else ""
+            found[name] = f"{{ keys = {_listed(used)}{kind}{where} }}"
+        if "binning" not in found and sample.usual(["XBINNING"]):
             found["binning"] = (
                 '{ fn = "joined", keys = ["XBINNING", "YBINNING"], drop = [] }'
             )
-        date = self.first(("DATE-OBS", "DATE-BEG", "MJD-OBS", "JD", "DATE"))
-        if date is not None:
-            texts = [str(v) for v in self.values(date) if v is not None]
-            whole = all("T" in t for t in texts) or "JD" in date
-            more = [] if whole else [k for k in _TIMES if self.share(k) > 0.5]
-            listed = ", ".join(_quoted(k) for k in (date, *more))
-            found["time"] = f'{{ fn = "timestamp", keys = [{listed}] }}'
+        for date in sample.usual(("DATE-OBS", "DATE-BEG", "MJD-OBS", "JD", "DATE"))[:1]:
+            whole = all("T" in text for text in sample.counts(date)) or "JD" in date
+            keys = (date, *([] if whole else sample.usual(_TIMES)))
+            found["time"] = f'{{ fn = "timestamp", keys = {_listed(keys)} }}'
         found["shape"] = '{ fn = "shape", ext = true }'
         if self.kind is not None and self.kind != "OBJECT":
             found["kind"] = _quoted(self.kind)
@@ -155,36 +133,91 @@ class _Draft:
         return {kind: found[kind] for kind in _WORDS if kind in found}
 
     def lines(self) -> list[str]:
-        count = len(self.headers)
         shown = [n for n in ("object", "kind", *_COMMON) if n in self.descriptors]
-        lines = [
-            f"# A draft, made from {count} headers. Go over what is marked with CHECK.",
+        shown += [] if self.lamps is None else ["lamps"]
+        return [
+            f"# A draft, made from {len(self.sample)} headers. "
+            "Go over what is marked with CHECK.",
             "schema = 1",
             f"description = {_quoted(self.name)}",
-            f"survey = [{', '.join(_quoted(n) for n in dict.fromkeys(shown))}]",
+            f"survey = {_listed(dict.fromkeys(shown))}",
             "",
             *self.applies(),
             "",
             "[descriptors]",
             *(f"{name} = {spec}" for name, spec in self.descriptors.items()),
             "",
+            *self.lamp_lines(),
             *self.class_lines(),
             *self.rule_lines(),
+            *self.amplifier_lines(),
         ]
-        return [*lines, *self.amplifier_lines()]
 
     def applies(self) -> list[str]:
-        """Find the keyword that identifies files of this instrument."""
+        """Find the keyword of the primary header that identifies most of the files."""
+        n = len(self.sample)
         for key in _APPLIES:
-            texts = sorted({str(v).strip() for v in self.values(key) if v})
-            if self.share(key) == 1.0 and 0 < len(texts) <= 4:
-                listed = ", ".join(_quoted(t) for t in texts)
-                return ["[applies]", f"{key} = [{listed}]"]
+            counts = self.sample.counts(key, primary_only=True)
+            kept = sorted(text for text, count in counts.items() if count >= _FEW * n)
+            if sum(counts[text] for text in kept) <= n / 2:
+                continue
+            others = _counted({t: c for t, c in counts.items() if t not in kept})
+            lines = []
+            if others:
+                lines.append(f"# CHECK: left out are files with {key} = {others}.")
+            if missing := n - counts.total():
+                lines.append(
+                    f"# {key} is missing in {missing} of {n} files, which are not "
+                    "recognised."
+                )
+            return [*lines, "[applies]", f"{key} = {_listed(kept)}"]
+        lines = ["# CHECK: no keyword has one value in most files; which tells?"]
+        for key in self.sample.usual(_APPLIES):
+            shown = _counted(self.sample.counts(key))
+            where = ""
+            if self.sample.is_in_extension(key):
+                where = " in the extension, where it is not looked for,"
+            lines.append(f"# {key}{where} is {shown}.")
+        return [*lines, "[applies]", 'INSTRUME = "CHECK"']
+
+    def lamp_lines(self) -> list[str]:
+        """Describe which lamps are on."""
+        lamps = self.lamps
+        if lamps is None:
+            return []
+        start = ["# CHECK: which lamps are on.", "[descriptors.lamps]"]
+        if not lamps.names:
+            off = ", ".join(f'[{_quoted(word)}, ""]' for word in lamps.off)
+            where = ["ext = true"] if self.sample.is_in_extension(lamps.keys[0]) else []
+            return [
+                *start,
+                f"keys = {_listed(lamps.keys)}",
+                f"map = [{off}]",
+                *where,
+                "",
+            ]
         return [
-            "# CHECK: no keyword has one value in all files; which tells them apart?",
-            "[applies]",
-            'INSTRUME = "CHECK"',
+            *start,
+            'fn = "switched_on"',
+            f"on = {_listed(lamps.on)}",
+            f"keys = {_block(lamps.keys)}",
+            f"names = {_block(lamps.names)}",
+            "",
         ]
+
+    def lamps_of(self, kind: str, texts: Sequence[str] = ()) -> str:
+        """Ask for no lamp where frames of the sky have none on, but others have."""
+        if self.lamps is None or kind not in ("object", "standard"):
+            return ""
+        values = self.sample.values(str(self.kind))
+        lit = [
+            on
+            for on, value in zip(self.lamps.lit, values, strict=True)
+            if value is not None
+            and (str(value) in texts if texts else _kind_of(str(value)) is None)
+        ]
+        tells = any(self.lamps.lit) and not any(lit)
+        return ", lamps = { present = false }" if tells else ""
 
     def class_lines(self) -> list[str]:
         if self.kind is None:
@@ -199,12 +232,12 @@ class _Draft:
         lines = []
         for kind, texts in self.classes.items():
             n = sum(self.kinds[text] for text in texts)
-            listed = ", ".join(_quoted(_plain(text)) for text in sorted(texts))
+            listed = _listed(_plain(text) for text in sorted(texts))
             lines += [
-                f"# {n} of {len(self.headers)} frames",
+                f"# {n} of {len(self.sample)} frames",
                 "[[class]]",
                 f"name = {_quoted(kind)}",
-                f"where = {{ {descriptor} = [{listed}] }}",
+                f"where = {{ {descriptor} = {listed}{self.lamps_of(kind, texts)} }}",
                 "",
             ]
         others = [text for text in self.kinds if _kind_of(text) is None]
@@ -215,15 +248,16 @@ class _Draft:
                     "# CHECK: the names of targets; what else is none of the above?",
                     "[[class]]",
                     'name = "object"',
-                    f"where = {{ object = {{ present = true, not = [{words}] }} }}",
+                    f"where = {{ object = {{ present = true, not = [{words}] }}"
+                    f"{self.lamps_of('object')} }}",
                     "",
                 ]
                 if "object" not in self.classes
                 else []
             )
         elif others:
-            listed = ", ".join(f"{t!r} ({self.kinds[t]})" for t in others)
-            lines += [f"# CHECK: what are these? {_one_line(listed)}", ""]
+            shown = _counted({text: self.kinds[text] for text in others})
+            lines += [f"# CHECK: what are these? {shown}", ""]
         return lines
 
     def rule_lines(self) -> list[str]:
@@ -234,15 +268,14 @@ class _Draft:
             needs = [n for n in _NEEDS.get(kind, ()) if n in self.classes]
             name = "target" if kind == "object" else kind
             if needs:
-                listed = ", ".join(_quoted(n) for n in needs)
-                lines.append(f"{name} = [{listed}]")
+                lines.append(f"{name} = {_listed(needs)}")
         lines += ["", "# CHECK: what must be equal, and within how many days."]
         for kind in self.classes:
             if kind not in _MATCH:
                 continue
             match = [n for n in _MATCH[kind] if n in self.descriptors]
-            listed = ", ".join(_quoted(n) for n in match)
-            lines += ["[[rule]]", f"type = {_quoted(kind)}", f"match = [{listed}]"]
+            lines += ["[[rule]]", f"type = {_quoted(kind)}"]
+            lines.append(f"match = {_listed(match)}")
             if kind == "dark":
                 more = "exptime = { max = 0.005, relative = true }"
                 more += (
@@ -259,14 +292,31 @@ class _Draft:
         return lines
 
     def amplifier_lines(self) -> list[str]:
-        found = {part: self.first(keys) for part, keys in _PARTS.items()}
-        if not found["data"]:
-            return [
-                "# CHECK: no DATASEC. Describe amplifiers with [[amplifier]]: name,",
+        names, found = find_amplifier_keys(self.sample)
+        lines = []
+        if "data" not in found:
+            lines += [
+                "# CHECK: no DATASEC: the whole image is taken for one amplifier. If",
+                "# there are more, describe them with [[amplifier]]: name,",
                 '# data = "[1:1024,1:512]", overscan, gain, read_noise, saturation.',
             ]
-        keys = [f"{part} = {_quoted(key)}" for part, key in found.items() if key]
-        return ["[amplifier_keys]", *keys]
+            found = {"data": ["DATASEC"], **found}
+        for key in found.get("gain", ())[:1]:
+            if self.looks_like_setting(key):
+                shown = _counted(self.sample.counts(key))
+                lines.append(
+                    f"# CHECK: {key} is {shown}: electron/adu, or a setting of the "
+                    "camera?"
+                )
+        lines.append("[amplifier_keys]")
+        if names:
+            lines.append(f"amplifiers = {_listed(names)}")
+        return [*lines, *(f"{part} = {_listed(keys)}" for part, keys in found.items())]
+
+    def looks_like_setting(self, key: str) -> bool:
+        """Whether the values of a gain are whole numbers, or too high for a gain."""
+        values = [v for v in self.sample.values(key) if isinstance(v, int | float)]
+        return bool(values) and all(v == int(v) or v > 30 for v in values)
 
 
 def _kind_of(text: str) -> str | None:
@@ -288,8 +338,21 @@ def _plain(text: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", text)
 
 
-def _one_line(text: str) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
+    """List values with how often each is there, in one line."""
+    text = ", ".join(f"{value!r} ({count})" for value, count in counts.items())
     return re.sub(r"[\x00-\x1f\x7f]", " ", text)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
+
+
+def _block(texts: Iterable[str]) -> str:
+    """Write a list on several lines, broken between its texts alone."""
+    body = " ".join(f"{_quoted(text)},".replace(" ", "\0") for text in texts)
+    lines = textwrap.wrap(body, 84, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(["[", *(f"    {line}" for line in lines), "]"]).replace("\0", " ")
 
 
 def _quoted(text: str) -> str:

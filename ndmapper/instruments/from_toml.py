@@ -12,6 +12,7 @@ from ndmapper.instruments.amplifiers import (
     LIMITS,
     PARTS,
     Amplifier,
+    AmplifierKeys,
     FixedAmplifier,
     why_not,
 )
@@ -174,13 +175,21 @@ class _Parser(Checker):
             found.setdefault(name, Period(name=name, begin=begin, end=end))
         return found
 
-    def amplifier_keys(self) -> dict[str, tuple[str, ...]]:
+    def amplifier_keys(self) -> AmplifierKeys:
         keys = self.table("amplifier_keys")
-        self.known("amplifier_keys", keys, _PARTS)
-        return {
+        self.known("amplifier_keys", keys, _PARTS | {"amplifiers"})
+        parts = {
             part: self.texts(f"amplifier_keys.{part}", value)
             for part, value in keys.items()
         }
+        names = parts.pop("amplifiers", ())
+        if names and not all("{}" in key for key in parts.get("data", ("",))):
+            problem = (
+                "expected keywords with {}, where each name of amplifiers goes, such "
+                f"as 'DATASEC{{}}', found {keys.get('data')!r}"
+            )
+            raise self.error(key="amplifier_keys.data", problem=problem)
+        return AmplifierKeys(parts, names)
 
     def amplifier(self, key: str, given: Mapping[str, Any]) -> Amplifier:
         for part in ("data", "overscan"):

@@ -108,7 +108,8 @@ def has_fixed_amplifiers(header: Header) -> bool:
     bool
         Told sooner than by `recognise`, since few tables do.
     """
-    return any(i.fixed_amplifiers and i.recognises(header) for i in _by_precedence())
+    pair = HeaderPair(header)
+    return any(i.fixed_amplifiers and i.recognises(pair) for i in _by_precedence())
 
 
 def origin_of(instrument: Instrument) -> str:
@@ -198,7 +199,8 @@ def recognise(header: Header) -> Instrument | None:
     # The fallback is for files that no other table recognises.
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
-    return next((i for i in known if i.recognises(header)), None)
+    pair = HeaderPair(header)
+    return next((i for i in known if i.recognises(pair)), None)
 
 
 def recognise_flags(header: Header) -> FlagTable | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ndmapper.instruments.amplifiers import (
     Amplifier,
+    AmplifierKeys,
     FixedAmplifier,
     find_amplifiers,
 )
@@ -79,9 +80,10 @@ class Instrument:
         name of the output that has it.
     rules : tuple of Rule
         Which frames calibrate another one.
-    amplifier_keys : mapping of str to tuple of str
+    amplifier_keys : AmplifierKeys
         Parts of an amplifier, and the header keywords that may give them, the first
-        that can be used.
+        that can be used; and the names of the amplifiers where one header describes
+        several.
     fixed_amplifiers : tuple of FixedAmplifier
         Amplifiers that no header describes.
     periods : mapping of str to Period
@@ -106,7 +108,7 @@ class Instrument:
     dependencies: Mapping[str, tuple[str, ...]]
     products: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
-    amplifier_keys: Mapping[str, tuple[str, ...]]
+    amplifier_keys: AmplifierKeys
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
     members: Mapping[str, MemberKey] = field(default_factory=dict)
@@ -222,7 +224,8 @@ class Instrument:
         bool
             Whether every keyword of `applies` fits; of ``"A|B"``, one of the two.
         """
-        pair = HeaderPair(header)
+        # One that many instruments are asked of remembers its values.
+        pair = header if isinstance(header, HeaderPair) else HeaderPair(header)
         return bool(self.applies) and all(
             any(
                 like(pair.get(key), pattern)
@@ -394,6 +397,10 @@ class Instrument:
         str
             The amplifiers that the TOML describes, and what speaks against each.
         """
+        keys = self.amplifier_keys
+        if keys.names and not self.fixed_amplifiers:
+            wanted = [key for n in keys.names for key in keys.of(n).get("data", ())]
+            return f"the header has none of {', '.join(wanted)}"
         if not self.fixed_amplifiers:
             return (
                 f"{self.source} has neither [[amplifier]] nor [amplifier_keys] (with "

@@ -98,7 +98,7 @@ class TableFacts:
         Returns
         -------
         tuple of Amplifier
-            Empty where nobody knows them.
+            Empty where they are not known.
 
         Raises
         ------
@@ -244,7 +244,7 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
         return facts  # which says where to look, and nothing else
     planned = {}
     images: list[Any] = []
-    keywords: dict[str, str] = {}
+    every: list[Amplifier] = []
     for ndd in source:
         if _is_stamped(ndd) or ndd.ndim < 2:
             continue
@@ -255,12 +255,11 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
         planned[ndd.ident] = (ndd.shape, found)
         if any(given_by_table(found)):
             images.append([ndd.ident, given_by_table(found)])
-        for amplifier in found:
-            keywords |= amplifier.cards
+        every += found
     block: dict[str, Any] = {}
     if images:
         block["amplifiers"] = images
-    if origin != "packaged" and keywords:
+    if origin != "packaged" and (keywords := _keywords(every)):
         block["keywords"] = keywords
     return replace(
         facts, planned=planned, block={**_place(instrument), **block} if block else {}
@@ -271,14 +270,14 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
     """Use the facts of a record, and warn where the tables here differ from it."""
     assert facts.instrument is not None
     given = dict(amplifiers_in(block))
-    keywords: dict[str, str] = {}
+    every: list[Amplifier] = []
     planned = {}
     for ndd in images:
         listed = given.get(ndd.ident)
         if listed is None or _is_stamped(ndd):
             continue
         local = _find(facts.instrument, ndd, facts.filename)
-        keywords |= {p: k for amplifier in local for p, k in amplifier.cards.items()}
+        every += local
         here = {a.name: a for a in local}
         made = []
         for values in listed:
@@ -297,11 +296,21 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
     kept = {n: v for n, v in block.items() if n != "flags"}
     if "keywords" in kept:
         # These say where to look in a header, which is done here.
+        keywords = _keywords(every)
         was = {n: kept.get(n) for n in ("table", "keywords")}
         for text in block_differences(was, {**was, "keywords": keywords}):
             log.warning("%s: %s here, which counts", facts.filename, text)
         kept["keywords"] = keywords
     return replace(facts, planned=planned, block=kept)
+
+
+def _keywords(amplifiers: Sequence[Amplifier]) -> dict[str, str]:
+    """List the keywords that gave each part; several amplifiers have several."""
+    found: dict[str, dict[str, None]] = {}
+    for amplifier in amplifiers:
+        for part, keyword in amplifier.cards.items():
+            found.setdefault(part, {})[keyword] = None
+    return {part: ", ".join(keywords) for part, keywords in found.items()}
 
 
 def _source(df: DataFile) -> DataFile | None:

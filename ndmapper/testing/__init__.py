@@ -27,7 +27,7 @@ from ndmapper.testing.fakes import (
     fake_esorex,
     fake_iraf,
 )
-from ndmapper.testing.files import make_mef
+from ndmapper.testing.files import make_mef, make_raw
 from ndmapper.testing.headers import SimulatedArchive, write_headers
 from ndmapper.testing.reads import Reads, count_reads
 from ndmapper.testing.scenes import write_scenes
@@ -47,6 +47,7 @@ __all__ = [
     "fake_esorex",
     "fake_iraf",
     "make_mef",
+    "make_raw",
     "write_headers",
     "write_scenes",
 ]

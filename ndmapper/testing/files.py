@@ -1,14 +1,15 @@
 """Small FITS files with predictable content, written by astropy (not by ndmapper)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits  # noqa: TID251  # an independent writer is the point here
 
-__all__ = ["make_mef"]
+__all__ = ["make_mef", "make_raw"]
 
 
 def make_mef(
@@ -76,5 +77,39 @@ def make_mef(
         if dq:
             flags = (pixels % 3).astype("uint16")
             hdus.append(fits.ImageHDU(flags, name=names[2], ver=n))
+    fits.HDUList(hdus).writeto(path)
+    return Path(path)
+
+
+def make_raw(
+    path: str | os.PathLike[str],
+    primary: Mapping[str, Any],
+    images: Sequence[tuple[Mapping[str, Any], npt.NDArray[Any]]] = (),
+    data: npt.NDArray[Any] | None = None,
+) -> Path:
+    """
+    Write a raw frame as a camera does, with header cards and pixels of one's own.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    primary : mapping
+        Cards of the primary header.
+    images : sequence of (mapping, ndarray)
+        The cards and the pixels of each image extension.
+    data : ndarray, optional
+        Pixels of the primary HDU, for cameras without extensions.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    hdus = [fits.PrimaryHDU(data)]
+    hdus[0].header.update(dict(primary))
+    for cards, pixels in images:
+        hdus.append(fits.ImageHDU(pixels))
+        hdus[-1].header.update(dict(cards))
     fits.HDUList(hdus).writeto(path)
     return Path(path)

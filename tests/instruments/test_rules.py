@@ -10,7 +10,6 @@ from ndmapper import instruments
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import loader
 from ndmapper.instruments.descriptors import parse_descriptor
-from ndmapper.instruments.draft import draft_instrument
 from ndmapper.instruments.functions import HeaderPair
 from ndmapper.instruments.rules import Tolerance
 
@@ -245,33 +244,3 @@ def test_broken_table_of_the_user_stops_nobody_else(
     assert "broken.toml is not valid TOML" in caplog.text
     with pytest.raises(InstrumentError, match="not valid TOML"):
         instruments.load("broken")
-
-
-def test_draft_of_a_camera_classifies_its_frames(tmp_path: Path) -> None:
-    def header(kind: str, exptime: float) -> tuple[dict[str, Any], None]:
-        cards = {"INSTRUME": 'Cam "1"', "IMAGETYP": kind, "EXPTIME": exptime,
-                 "DATE-OBS": "2020-01-01", "UT": "01:02:03", "FILTER": "V",
-                 "XBINNING": 1, "YBINNING": 1, "CCD-TEMP": -20.0}  # fmt: skip
-        return cards, None
-
-    kinds = {"Bias Frame": "bias", "Dark Frame": "dark", "Flat Field": "flat",
-             "Light Frame": "object", "Focus": None}  # fmt: skip
-    headers = [header(kind, 5.0) for kind in kinds for _ in range(3)]
-    path = tmp_path / "cam.toml"
-    text = draft_instrument("cam", headers)
-    path.write_text(text)
-    cam = instruments.load(path)
-    assert cam.recognises(headers[0][0])
-    for kind, expected in kinds.items():
-        assert cam.classify(header(kind, 5.0)[0])[0] == expected
-    assert cam.dependencies["target"] == ("bias", "dark", "flat")
-    assert "CHECK: what are these? 'Focus' (3)" in text
-    assert cam.describe(headers[0][0])["time"] == "2020-01-01T01:02:03.000"
-
-
-def test_draft_without_any_kind_asks_for_classes(tmp_path: Path) -> None:
-    text = draft_instrument("odd", [({"A": 1}, None)])
-    path = tmp_path / "odd.toml"
-    path.write_text(text)
-    assert instruments.load(path).classes == ()
-    assert "CHECK: no keyword says what a frame is" in text

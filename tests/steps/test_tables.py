@@ -204,6 +204,29 @@ def test_keyword_of_a_table_counts(users, tmp_path):
     )
 
 
+def test_keywords_of_several_amplifiers_count(users, tmp_path):
+    path = users / "somecam.toml"
+    keys = '[amplifier_keys]\namplifiers = ["A", "B"]\ndata = "DATASEC{}"\n'
+    keys += 'overscan = "BIASSEC{}"\ngain = "%s{}"\n'
+    head = 'schema = 1\ndescription = "x"\n[applies]\nINSTRUME = "SOMECAM"\n'
+    users.mkdir()
+    path.write_text(head + keys % "GAIN")
+    raw = write_frame(
+        tmp_path / "raw_1.fits", DATASECA="[1:10,1:30]", BIASSECA="[21:22,1:30]",
+        DATASECB="[11:20,1:30]", BIASSECB="[23:24,1:30]", GAINA=2.0, GAINB=3.0,
+        EGAINA=1.5, EGAINB=1.6,
+    )  # fmt: skip
+    made = ccd.subtract_overscan(raw)
+    assert [made[0].meta[f"GAIN{n}"] for n in (1, 2)] == [2.0, 3.0]
+    recorded = made.record[-1]["instrument"]["keywords"]
+    assert recorded["overscan"] == "BIASSECA, BIASSECB"
+    path.write_text(head + keys % "EGAIN")
+    assert changes(ccd.subtract_overscan, raw) == (
+        "replace",
+        "keyword of gain was GAINA, GAINB, now EGAINA, EGAINB, in somecam.toml",
+    )
+
+
 def test_record_of_an_older_version_stays_current(users, raw, monkeypatch):
     table(users / "somecam.toml")
     made = ccd.subtract_overscan(raw)
