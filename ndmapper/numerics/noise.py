@@ -25,9 +25,10 @@ def pixel_variance(
     read_noise: npt.ArrayLike = 0.0,
     *,
     poisson: bool = True,
+    step: npt.ArrayLike = 0.0,
 ) -> npt.NDArray[np.float64]:
     """
-    Variance of pixels from photon statistics and read noise.
+    Variance of pixels from photon statistics, read noise and digitisation.
 
     Parameters
     ----------
@@ -40,23 +41,30 @@ def pixel_variance(
         Read noise [electron].
     poisson : bool
         Whether the counts are photons; those of a bias are not.
+    step : array_like
+        Step of the digitisation [adu]: 1 for the integers of a raw frame, 0 where
+        numbers were not rounded, or the read noise has it already.
 
     Returns
     -------
     ndarray of float
-        ``max(counts, 0) / gain + (read_noise / gain)**2`` [adu**2].
+        ``max(counts, 0) / gain + (read_noise / gain)**2 + step**2 / 12`` [adu**2].
 
     Raises
     ------
     ValueError
-        If a gain is not positive or a read noise is negative.
+        If a gain is not positive, or a read noise or step is negative.
     """
     g, r = np.asarray(gain, np.float64), np.asarray(read_noise, np.float64)
     if not np.all((g > 0) & np.isfinite(g)) or not np.all(r >= 0):
         msg = f"gain must be > 0 and read noise >= 0, not {gain!r} and {read_noise!r}"
         raise ValueError(msg)
+    q = np.asarray(step, np.float64)
+    if not np.all(q >= 0):
+        msg = f"the step of the digitisation must be >= 0, not {step!r}"
+        raise ValueError(msg)
     values = np.asarray(counts, np.float64)
-    floor = np.broadcast_to((r / g) ** 2, values.shape)
+    floor = np.broadcast_to((r / g) ** 2 + q**2 / 12, values.shape)
     return np.maximum(values, 0) / g + floor if poisson else floor.copy()
 
 

@@ -1,6 +1,7 @@
 """Subtracting the bias."""
 
 from ndmapper.data import NDLater
+from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.steps import run_task
 
 __all__ = ["subtract_bias"]
@@ -27,4 +28,5 @@ def subtract_bias(ndd: NDLater, bias: NDLater | None) -> NDLater:
     if bias is None:
         return ndd.copy()
     result: NDLater = ndd - bias
+    keep_digitisation_step(ndd, result)
     return result

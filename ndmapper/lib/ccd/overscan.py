@@ -10,7 +10,13 @@ import numpy as np
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.detector import drop_sections, joined_sections
 from ndmapper.errors import InstrumentError, ParameterError
-from ndmapper.lib.ccd.readout import Readout, image_of, readouts, stamp
+from ndmapper.lib.ccd.readout import (
+    Readout,
+    image_of,
+    keep_digitisation_step,
+    readouts,
+    stamp,
+)
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.overscan import overscan_level
 from ndmapper.numerics.sections import offset_section, parse_section
@@ -118,6 +124,7 @@ def subtract_overscan(
         unit=ndd.unit or "adu",
     )
     stamp(result.meta, done)
+    keep_digitisation_step(ndd, result)
     return result
 
 
