@@ -10,6 +10,7 @@ from astropy import units as u
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.ccd.applied import times_applied, warn_without_bias
 from ndmapper.lib.ccd.readout import (
     Readout,
     digitisation_step,
@@ -86,6 +87,13 @@ def add_variance(
     step = pixel_map(
         amplifiers, ndd.shape, lambda r: width * (r.applied_gain or 1), "step"
     )
+    if poisson:
+        warn_without_bias(ndd, "all that is above zero counts as photons")
+    if poisson and times_applied(ndd.meta, "dark"):
+        log.warning(
+            "a dark was subtracted from this frame already, so that its variance is "
+            "without the photon noise of the dark current; use add_variance before"
+        )
     variance = pixel_variance(ndd.data, factor, noise, poisson=poisson, step=step)
     variance += level**2
     if ndd.variance is not None:
