@@ -32,7 +32,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 AMPLIFIER_CARDS = (
-    "AMPNAM", "AMPSEC", "OVSCSEC", "GAIN", "RDNOISE", "SATUR", "OVSCLEV", "OVSCERR",
+    "AMPNAM", "AMPSEC", "OVSCSEC", "GAIN", "GAINCOR", "RDNOISE", "SATUR", "OVSCLEV",
+    "OVSCERR",
 )  # fmt: skip
 """What the steps for CCDs write of each amplifier, with its number behind."""
 

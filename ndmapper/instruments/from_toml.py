@@ -31,7 +31,7 @@ SCHEMA = 1
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
     "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
-    "amplifier", "period", "members", "products",
+    "amplifier", "period", "members", "products", "steps",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
@@ -91,6 +91,7 @@ class _Parser(Checker):
                 name: self.attempt(f"members.{name}", parse_member_key, spec)
                 for name, spec in self.table("members").items()
             },
+            steps=self.steps(),
             amplifier_keys=self.amplifier_keys(),
             fixed_amplifiers=tuple(
                 FixedAmplifier(
@@ -173,6 +174,15 @@ class _Parser(Checker):
                 raise self.error(key=f"period[{i}]", problem=expected)
             # The first of a name counts: that of a table which extends another.
             found.setdefault(name, Period(name=name, begin=begin, end=end))
+        return found
+
+    def steps(self) -> dict[str, dict[str, Any]]:
+        found = {}
+        for step, given in self.table("steps").items():
+            if not isinstance(given, dict):
+                problem = f"expected a table of parameters, found {given!r}"
+                raise self.error(key=f"steps.{step}", problem=problem)
+            found[step] = dict(given)
         return found
 
     def amplifier_keys(self) -> AmplifierKeys:

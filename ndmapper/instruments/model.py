@@ -90,6 +90,8 @@ class Instrument:
         Runs of observations that static calibrations are named after.
     members : mapping of str to MemberKey
         What tells files or extensions apart that are parts of one whole, such as IFUs.
+    steps : mapping of str to mapping of str to object
+        Parameters of steps that depend on the instrument: step to name to value.
     digest : str
         Of the TOML, to know what was made by another version of it.
     """
@@ -112,6 +114,7 @@ class Instrument:
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
     members: Mapping[str, MemberKey] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     digest: str = ""
 
     @functools.cached_property

@@ -13,13 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.errors import ParameterError, ShapeError
-from ndmapper.numerics.overscan import overscan_level
+from ndmapper.numerics.overscan import OverscanLevel, measure_overscan
 from ndmapper.numerics.statistics import clipped_mean
 
-__all__ = ["OverscanMethods", "area_section", "as_method", "level_of", "scatter_of"]
+__all__ = [
+    "OverscanMethods",
+    "area_section",
+    "as_method",
+    "level_by_function",
+    "level_of",
+    "scatter_of",
+]
 
 Area = Mapping[str, int]
-Method = Callable[[npt.NDArray[Any], Area], npt.ArrayLike]
+Method = Callable[[npt.NDArray[Any], Area], Any]
 
 
 class OverscanMethods(Enum):
@@ -27,12 +34,16 @@ class OverscanMethods(Enum):
     Ways to correct an image for the level of its overscan.
 
     Each can be called like a method of a user's own: with the image and the area of the
-    overscan, and gives the corrected image.
+    overscan, and gives the corrected image. `ndmapper.lib.ccd.subtract_overscan` says
+    what they do.
     """
 
     median = "median"
     mean = "mean"
+    row = "row"
     polynomial = "polynomial"
+    chebyshev = "chebyshev"
+    spline = "spline"
 
     def __call__(self, image: npt.ArrayLike, overscan: Area) -> npt.NDArray[np.float64]:
         """
@@ -71,19 +82,40 @@ class OverscanMethods(Enum):
         level, variance : ndarray of float
             Level and its variance, of a shape that broadcasts against the image.
         """
+        found = self.measure(image, overscan)
+        return found.level, found.variance
+
+    def measure(self, image: npt.NDArray[np.float64], overscan: Area) -> OverscanLevel:
+        """
+        Measure the level of the overscan, and how certain it is.
+
+        Parameters
+        ----------
+        image : ndarray of float, shape (ny, nx)
+            The raw image.
+        overscan : mapping of str to int
+            The area.
+
+        Returns
+        -------
+        OverscanLevel
+            Level, variance, and lines whose level is doubtful.
+        """
         section = area_section(overscan, image.shape, "overscan area")
-        # A polynomial follows the longer side, along which the strip was read.
+        # A level follows the longer side, along which the strip was read.
         rows, columns = (s.stop - s.start for s in section)
         axis = 0 if rows >= columns else 1
-        if self is OverscanMethods.polynomial and section[axis] != slice(
-            0, image.shape[axis]
-        ):
+        is_along = section[axis] == slice(0, image.shape[axis])
+        is_constant = self in (OverscanMethods.mean, OverscanMethods.median)
+        if not is_along and not is_constant:
             msg = (
-                f"a polynomial needs an overscan that reaches along the whole image, "
+                f"a {self.value} needs an overscan that reaches along the whole image, "
                 f"and {dict(overscan)} does not in an image of shape {image.shape}"
             )
             raise ParameterError(msg)
-        return overscan_level(image[section], self.value, readout_axis=axis)
+        return measure_overscan(
+            image[section], self.value, readout_axis=axis, follow=is_along
+        )
 
 
 def as_method(given: Any) -> OverscanMethods | Method:
@@ -177,25 +209,47 @@ def level_of(
         If a method of a user's own changes the shape of the image.
     """
     level, variance = np.zeros((1, 1)), np.zeros((1, 1))
-    sizes = [
-        image[area_section(area, image.shape, "overscan area")].size for area in areas
-    ]
-    for area, size in zip(areas, sizes, strict=True):
-        share = size / sum(sizes)
+    left = image.astype(np.float64, copy=True)
+    parts = []
+    for area in areas:
+        # A pixel of several areas counts in the first one.
+        section = area_section(area, image.shape, "overscan area")
+        size = np.count_nonzero(~np.isnan(left[section]))
+        if size == 0:
+            continue
         if isinstance(method, OverscanMethods):
-            one, one_variance = method.level(image, area)
+            parts.append((size, *method.level(left, area)))
         else:
-            corrected = np.asarray(method(image.copy(), dict(area)), np.float64)
-            if corrected.shape != image.shape:
-                msg = (
-                    f"the overscan method returned an image of shape "
-                    f"{corrected.shape}, not {image.shape}"
-                )
-                raise ShapeError(msg)
-            one, one_variance = image - corrected, np.zeros((1, 1))
-        level = level + share * one
-        variance = variance + share**2 * one_variance
+            parts.append((size, *level_by_function(method, image, area)))
+        left[section] = np.nan
+    total = sum(size for size, _, _ in parts)
+    for size, one, one_variance in parts:
+        level = level + size / total * one
+        variance = variance + (size / total) ** 2 * one_variance
     return level, variance
+
+
+def level_by_function(
+    method: Method, image: npt.NDArray[np.float64], area: Area
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """
+    Find what a function of a user subtracts, and its variance if it gives that, too.
+
+    Raises
+    ------
+    ShapeError
+        If the function changes the shape of the image.
+    """
+    given = method(image.copy(), dict(area))
+    corrected, variance = given if isinstance(given, tuple) else (given, 0.0)
+    corrected = np.asarray(corrected, np.float64)
+    if corrected.shape != image.shape:
+        msg = (
+            f"the overscan method returned an image of shape "
+            f"{corrected.shape}, not {image.shape}"
+        )
+        raise ShapeError(msg)
+    return image - corrected, np.broadcast_to(np.float64(variance), image.shape)
 
 
 def scatter_of(image: npt.NDArray[np.float64], areas: Sequence[Area]) -> float:

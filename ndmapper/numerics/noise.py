@@ -6,17 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.statistics import clip_scatter
+from ndmapper.numerics.statistics import clip_scatter, clipped_variance_factor
 
 __all__ = [
+    "PairNoise",
     "PhotonTransfer",
     "gain_from_pairs",
+    "noise_of_pair",
     "pixel_variance",
     "read_noise_from_pair",
+    "read_noise_of",
     "step_at_seam",
 ]
 
 Frame = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
+
+_MAX_ROUNDS = 10
 
 
 def pixel_variance(
@@ -25,9 +31,10 @@ def pixel_variance(
     read_noise: npt.ArrayLike = 0.0,
     *,
     poisson: bool = True,
+    step: npt.ArrayLike = 0.0,
 ) -> npt.NDArray[np.float64]:
     """
-    Variance of pixels from photon statistics and read noise.
+    Variance of pixels from photon statistics, read noise and digitisation.
 
     Parameters
     ----------
@@ -40,28 +47,95 @@ def pixel_variance(
         Read noise [electron].
     poisson : bool
         Whether the counts are photons; those of a bias are not.
+    step : array_like
+        Step of the digitisation [adu]: 1 for the integers of a raw frame, 0 where
+        numbers were not rounded, or the read noise has it already.
 
     Returns
     -------
     ndarray of float
-        ``max(counts, 0) / gain + (read_noise / gain)**2`` [adu**2].
+        ``max(counts, 0) / gain + (read_noise / gain)**2 + step**2 / 12`` [adu**2].
 
     Raises
     ------
     ValueError
-        If a gain is not positive or a read noise is negative.
+        If a gain is not positive, or a read noise or step is negative.
     """
     g, r = np.asarray(gain, np.float64), np.asarray(read_noise, np.float64)
     if not np.all((g > 0) & np.isfinite(g)) or not np.all(r >= 0):
         msg = f"gain must be > 0 and read noise >= 0, not {gain!r} and {read_noise!r}"
         raise ValueError(msg)
+    q = np.asarray(step, np.float64)
+    if not np.all(q >= 0):
+        msg = f"the step of the digitisation must be >= 0, not {step!r}"
+        raise ValueError(msg)
     values = np.asarray(counts, np.float64)
-    floor = np.broadcast_to((r / g) ** 2, values.shape)
+    floor = np.broadcast_to((r / g) ** 2 + q**2 / 12, values.shape)
     return np.maximum(values, 0) / g + floor if poisson else floor.copy()
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairNoise:
+    """What the difference of two equal frames says of the noise of one."""
+
+    variance: float  # of a pixel of one frame
+    used: int  # pixels
+    rejected: int  # pixels that were masked, not finite, or outliers
+    chi2_dof: float  # of the means of rows and columns; 1 where pixels are independent
+
+
+def noise_of_pair(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    mask: Mask | None = None,
+    clip: float = 4.0,
+) -> PairNoise:
+    """Measure the noise of pixels from two frames; what is common to them cancels."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if a.shape != b.shape:
+        msg = f"the frames of a pair have different shapes, {a.shape} and {b.shape}"
+        raise ValueError(msg)
+    difference = a - b
+    usable = np.isfinite(difference)
+    if mask is not None:
+        usable &= ~mask
+    kept = clip_scatter(difference[usable], clip)
+    if kept.size < 2:
+        msg = f"{kept.size} good pixels are too few to measure noise"
+        raise ValueError(msg)
+    good = usable & (difference >= kept.min()) & (difference <= kept.max())
+    # The limit was that of what is left, which is narrower than all.
+    factor = 1.0
+    for _ in range(_MAX_ROUNDS):
+        factor = clipped_variance_factor(clip * float(np.sqrt(factor)))
+    variance = float(kept.var(ddof=1)) / factor / 2
+    return PairNoise(
+        variance=variance,
+        used=kept.size,
+        rejected=difference.size - kept.size,
+        chi2_dof=_chi2_of_lines(difference - kept.mean(), good, 2 * variance),
+    )
+
+
+def _chi2_of_lines(residual: Frame, good: Mask, variance: float) -> float:
+    """Reduced chi square of the means of rows and of columns about 0."""
+    total, free = 0.0, 0
+    for axis in (0, 1) if residual.ndim == 2 else ():
+        count = good.sum(axis=axis)
+        sums = np.where(good, residual, 0).sum(axis=axis)[count > 0]
+        total += float(np.sum(sums**2 / count[count > 0]))
+        free += sums.size - 1
+    return total / variance / free if free > 0 and variance > 0 else float("nan")
+
+
 def read_noise_from_pair(
-    first: npt.ArrayLike, second: npt.ArrayLike, clip: float = 4.0
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    clip: float = 4.0,
+    *,
+    mask: Mask | None = None,
+    step: float = 0.0,
 ) -> tuple[float, float]:
     """
     Measure the read noise from two bias frames.
@@ -71,28 +145,38 @@ def read_noise_from_pair(
     first, second : array_like, shape (ny, nx)
         The same part of two bias frames [adu].
     clip : float
-        Pixels whose difference lies this many standard deviations off are left out.
+        Pixels whose difference lies this many standard deviations off are left out;
+        what this takes from normal noise is added again.
+    mask : ndarray of bool, shape (ny, nx), optional
+        True where a pixel of either is not to be used.
+    step : float
+        Step of the digitisation [adu], whose noise is taken out of the result.
 
     Returns
     -------
     read_noise : float
-        Standard deviation of the difference over the square root of two [adu]; the
-        structure that both frames share cancels.
+        Standard deviation of the difference over the square root of two [adu], less
+        ``step / sqrt(12)`` in quadrature; the structure that both frames share cancels.
     error : float
         Its standard error.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or fewer than two pixels are good.
     """
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if a.shape != b.shape:
-        msg = f"the frames of a pair have different shapes, {a.shape} and {b.shape}"
-        raise ValueError(msg)
-    kept = clip_scatter(a - b, clip)
-    sigma = float(kept.std(ddof=1)) / np.sqrt(2)
-    return float(sigma), float(sigma / np.sqrt(2 * (kept.size - 1)))
+    pair = noise_of_pair(first, second, mask=mask, clip=clip)
+    return read_noise_of(pair.variance, pair.used, step)
+
+
+def read_noise_of(variance: float, used: int, step: float = 0.0) -> tuple[float, float]:
+    """Take the digitisation out of a variance; give the read noise and its error."""
+    noise = float(np.sqrt(max(variance - step**2 / 12, 0.0)))
+    # The error of a variance is its square root of 2 / n; and of a root, that over
+    # twice the root.
+    return noise, variance / max(noise, 0.1 * step, 1e-12) / float(
+        np.sqrt(2 * (used - 1))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +195,9 @@ class PhotonTransfer:
         Reduced chi square of the straight line.
     level, variance : ndarray of float, shape (n,)
         The points of the curve [adu, adu**2].
+    used, rejected : int
+        Pixels of the pairs that were used; and that were masked, outliers, beyond
+        `max_level`, or too few in their block.
     """
 
     gain: float
@@ -119,12 +206,16 @@ class PhotonTransfer:
     chi2_dof: float
     level: npt.NDArray[np.float64]
     variance: npt.NDArray[np.float64]
+    used: int
+    rejected: int
 
 
 def gain_from_pairs(
     pairs: Sequence[tuple[Frame, Frame]],
     *,
+    masks: Sequence[Mask | None] | None = None,
     read_noise: float | None = None,
+    step: float = 0.0,
     block: tuple[int, int] = (10, 32),
     n_levels: int = 30,
     clip: float = 4.0,
@@ -137,11 +228,15 @@ def gain_from_pairs(
     ----------
     pairs : sequence of (ndarray, ndarray), each of shape (ny, nx)
         Flats without bias [adu], two and two alike.
+    masks : sequence of (ndarray of bool or None), optional
+        For each pair, True where a pixel of either frame is not to be used.
     read_noise : float, optional
         Read noise [adu], if it is known; else the intercept is free.
+    step : float
+        Step of the digitisation [adu], whose noise the read noise does not have.
     block : (int, int)
-        Rows and columns of the blocks within which the level counts as constant
-        and the ratio of the two lamps too.
+        Rows and columns of the blocks within which the light of each frame counts as
+        a plane, apart from what pixels differ by.
     n_levels : int
         The blocks are sorted into so many groups of equal size by their level.
     clip : float
@@ -161,21 +256,23 @@ def gain_from_pairs(
 
     Notes
     -----
-    In each block the second frame is scaled to the first one, which removes drifts of
-    the lamp in brightness and colour; with k the ratio, ``var(a - k b)`` is divided by
-    ``1 + k`` (photons) so that points of different k lie on one line:
-    ``level / gain + read_noise**2`` [1]_. One degree of freedom per block goes to its
-    scale.
+    In each block the second frame is scaled to the first one by the ratio k of the
+    planes that fit them, which removes changes of the lamp in brightness and gradient;
+    ``var(a - k b)`` is divided by ``1 + k**2`` so that points of different k lie on one
+    line: ``level / gain + read_noise**2`` [1]_. Three degrees of freedom per block go
+    to the planes. What lies further off than `clip` standard deviations (cosmic rays)
+    is left out of planes, levels and variances alike.
 
     References
     ----------
     .. [1] J. R. Janesick, Photon Transfer (SPIE, 2007), chapter 5.
     """
-    parts = [_block_statistics(a, b, block, clip) for a, b in pairs]
-    level, variance, weight = (
-        np.concatenate([p[i] for p in parts]) if parts else np.empty(0)
-        for i in range(3)
-    )
+    masks = [None] * len(pairs) if masks is None else masks
+    parts = [
+        _block_statistics(a, b, mask, block, clip)
+        for (a, b), mask in zip(pairs, masks, strict=True)
+    ]
+    level, variance, weight = np.concatenate([np.empty((3, 0)), *parts], axis=1)
     usable = np.isfinite(variance) & (level <= max_level) & (weight > 0)
     level, variance, weight = level[usable], variance[usable], weight[usable]
     order = np.argsort(level)
@@ -186,24 +283,34 @@ def gain_from_pairs(
     x = np.array([np.average(level[g], weights=weight[g]) for g in groups])
     y = np.array([np.average(variance[g], weights=weight[g]) for g in groups])
     n = np.array([weight[g].sum() for g in groups])
-    slope, intercept, slope_error, chi2 = _fit_line(x, y, n, read_noise)
+    known = None if read_noise is None else read_noise**2 + step**2 / 12
+    slope, intercept, slope_error, chi2 = _fit_line(x, y, n, known)
     if slope <= 0:
         msg = "the variance of the flats does not grow with their level"
         raise ValueError(msg)
     gain = 1 / slope
+    used = round(float(np.sum(weight + _PLANE)))
     return PhotonTransfer(
         gain=gain,
         gain_error=slope_error * gain**2,
-        read_noise=float(np.sqrt(max(intercept, 0.0)) * gain),
+        read_noise=float(np.sqrt(max(intercept - step**2 / 12, 0.0)) * gain),
         chi2_dof=chi2,
         level=x,
         variance=y,
+        used=used,
+        rejected=sum(np.size(a) for a, _ in pairs) - used,
     )
 
 
+_PLANE = 3
+"""Coefficients of a plane."""
+_LEAST_PIXELS = 20
+"""A block with fewer good pixels is not used."""
+
+
 def _block_statistics(
-    first: Frame, second: Frame, block: tuple[int, int], clip: float
-) -> tuple[Frame, Frame, Frame]:
+    first: Frame, second: Frame, mask: Mask | None, block: tuple[int, int], clip: float
+) -> npt.NDArray[np.float64]:
     """Level, variance per frame and degrees of freedom of every block of a pair."""
     if first.shape != second.shape:
         msg = f"the frames of a pair have shapes {first.shape} and {second.shape}"
@@ -212,39 +319,92 @@ def _block_statistics(
     if ny == 0 or nx == 0:
         msg = f"blocks of {block} pixels are larger than the flats, {first.shape}"
         raise ValueError(msg)
+    usable = np.isfinite(first) & np.isfinite(second)
+    if mask is not None:
+        usable &= ~mask
+    y, x = (np.linspace(-1, 1, size) for size in block)
+    plane = np.stack([np.ones(block), y[:, None] + 0 * x, 0 * y[:, None] + x], axis=-1)
+    plane = plane.reshape(-1, _PLANE)
+    # Some rows of blocks at a time: the arrays in between are many.
+    rows = max(1, 500_000 // (nx * block[0] * block[1]))
+    found = []
+    for start in range(0, ny, rows):
+        band = slice(start * block[0], min(start + rows, ny) * block[0])
+        parts = (
+            np.asarray(frame[band, : nx * block[1]])
+            .reshape(-1, block[0], nx, block[1])
+            .swapaxes(1, 2)
+            .reshape(-1, plane.shape[0])
+            for frame in (first, second, usable)
+        )
+        found.append(_noise_of_blocks(*parts, plane, clip))
+    return np.concatenate(found, axis=1)
 
-    def blocks(frame: Frame) -> npt.NDArray[np.float64]:
-        cut = np.asarray(frame[: ny * block[0], : nx * block[1]], np.float64)
-        cut = cut.reshape(ny, block[0], nx, block[1]).swapaxes(1, 2)
-        return cut.reshape(ny * nx, -1)
 
-    a, b = blocks(first), blocks(second)
-    mean_a, mean_b = a.mean(axis=1, keepdims=True), b.mean(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where((mean_b > 0) & (mean_a > 0), mean_a / mean_b, 1.0)
-    # A block in which the light itself varies has a mean that is not each pixel's
-    # level, but variance is linear in the level, so its mean is what is needed.
-    difference = a - ratio * b
-    sigma = difference.std(axis=1, keepdims=True)
-    good = np.abs(difference) <= clip * sigma
+def _noise_of_blocks(
+    a: Frame, b: Frame, usable: Mask, plane: Frame, clip: float
+) -> npt.NDArray[np.float64]:
+    """Level, variance and degrees of freedom of blocks, one of them in each row."""
+    a, b = (np.where(usable, frame, 0.0).astype(np.float64) for frame in (a, b))
+    usable &= (usable.sum(axis=1) >= _LEAST_PIXELS)[:, None]
+    # Medians and percentiles tell the first outliers, which a few cosmic rays and the
+    # gradient within a block do not move.
+    middle = [_percentile(frame, usable, 50.0) for frame in (a, b)]
+    lit = (middle[0] > 0) & (middle[1] > 0)
+    constant = np.where(lit, middle[0] / np.where(lit, middle[1], 1), 1.0)
+    difference = (a - constant * b) / np.sqrt(1 + constant**2)
+    low, centre, high = (_percentile(difference, usable, q) for q in (15.87, 50, 84.13))
+    sigma = np.maximum((high - low) / 2, 1e-9)
+    good = usable & (np.abs(difference - centre) <= (clip + 1) * sigma)
+    factor = clipped_variance_factor(clip)
+    for _ in range(_MAX_ROUNDS):
+        fits = [_fit_plane(frame, good, plane) for frame in (a, b)]
+        # Without light, or at the edge of it, planes of near zero have no ratio.
+        lit = np.all([f > 0.1 * np.max(f, 1, keepdims=True) for f in fits], (0, 2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(lit[:, None], fits[0] / fits[1], constant)
+        difference = (a - ratio * b) / np.sqrt(1 + ratio**2)
+        difference -= _fit_plane(difference, good, plane)
+        free = np.maximum(good.sum(axis=1) - _PLANE, 0)
+        squares = np.where(good, difference**2, 0).sum(axis=1)
+        variance = squares / np.maximum(free, 1) / factor
+        new = usable & (np.abs(difference) <= clip * np.sqrt(variance)[:, None])
+        if np.array_equal(new, good):
+            break
+        good = new
+    # The photons of the difference are those of a frame of this level.
+    light = (fits[0] + ratio**2 * fits[1]) / (1 + ratio**2)
     count = good.sum(axis=1)
-    difference = np.where(good, difference, 0)
-    mean = difference.sum(axis=1) / np.maximum(count, 1)
-    squares = np.where(good, (difference - mean[:, None]) ** 2, 0).sum(axis=1)
-    k = ratio[:, 0]
-    free = count - 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = squares / free / (1 + k**2)
-    # Poisson part of var(a - k b) is (a + k**2 b) / g = a (1 + k) / g.
-    level = mean_a[:, 0] * (1 + k) / (1 + k**2)
-    return level, variance, free
+    level = np.where(good, light, 0).sum(axis=1) / np.maximum(count, 1)
+    enough = count >= _LEAST_PIXELS
+    return np.stack([level, variance, np.where(enough, free, 0)])
+
+
+def _percentile(values: Frame, usable: Mask, percent: float) -> Frame:
+    """Give a percentile of the usable values of each row; 0 where there is none."""
+    ordered = np.sort(np.where(usable, values, np.inf), axis=1)
+    place = np.rint(percent / 100 * (usable.sum(axis=1) - 1)).astype(int)
+    found = np.take_along_axis(ordered, np.maximum(place, 0)[:, None], axis=1)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _fit_plane(values: Frame, good: Mask, plane: Frame) -> Frame:
+    """Fit planes to the good values of each row."""
+    weight = good.astype(np.float64)
+    products = plane[:, :, None] * plane[:, None, :]
+    normal = (weight @ products.reshape(-1, _PLANE**2)).reshape(-1, _PLANE, _PLANE)
+    # Of a block without enough good pixels any answer will do.
+    normal += 1e-9 * np.eye(_PLANE)
+    target = (weight * values) @ plane
+    answer = np.linalg.solve(normal, target[..., None])[..., 0]
+    return np.asarray(answer @ plane.T, np.float64)
 
 
 def _fit_line(
-    x: Frame, y: Frame, n: Frame, read_noise: float | None
+    x: Frame, y: Frame, n: Frame, known: float | None
 ) -> tuple[float, float, float, float]:
-    """Fit y = slope x + intercept, with the sampling error of a variance."""
-    if read_noise is None and np.ptp(x) < 1e-3 * np.max(x):
+    """Fit y = slope x + intercept, which may be known, to sample variances y."""
+    if known is None and np.ptp(x) < 1e-3 * np.max(x):
         msg = "flats of one level do not tell the gain from the read noise"
         raise ValueError(msg)
     model = np.maximum(y, 1e-12)
@@ -252,14 +412,14 @@ def _fit_line(
         # var(s**2) = 2 s**4 / n; with the model for s**2, low points get no more
         # weight than high ones.
         weight = n / (2 * model**2)
-        if read_noise is None:
+        if known is None:
             basis = np.stack([x, np.ones_like(x)], axis=1)
             target = y
         else:
-            basis, target = x[:, None], y - read_noise**2
+            basis, target = x[:, None], y - known
         normal = basis.T @ (basis * weight[:, None])
         answer = np.linalg.solve(normal, basis.T @ (weight * target))
-        intercept = float(answer[1]) if read_noise is None else read_noise**2
+        intercept = float(answer[1]) if known is None else known
         model = np.maximum(answer[0] * x + intercept, 1e-12 + 0.01 * np.abs(y))
     error = float(np.sqrt(np.linalg.inv(normal)[0, 0]))
     chi2 = float(np.sum(weight * (y - model) ** 2) / max(x.size - basis.shape[1], 1))

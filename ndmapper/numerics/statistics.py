@@ -6,7 +6,12 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["clip_scatter", "clipped_mean", "median_variance_factor"]
+__all__ = [
+    "clip_scatter",
+    "clipped_mean",
+    "clipped_variance_factor",
+    "median_variance_factor",
+]
 
 
 def clip_scatter(
@@ -84,6 +89,13 @@ def clipped_mean(
     kept = clip_scatter(values, clip)
     sigma = float(kept.std(ddof=1)) if kept.size > 1 else 0.0
     return float(kept.mean()), sigma, sigma / math.sqrt(kept.size)
+
+
+def clipped_variance_factor(clip: float) -> float:
+    """Give the variance of normal values within `clip` standard deviations of 0."""
+    inside = math.erf(clip / math.sqrt(2))
+    density = math.exp(-(clip**2) / 2) / math.sqrt(2 * math.pi)
+    return 1 - 2 * clip * density / inside
 
 
 @cache

@@ -25,7 +25,7 @@ hops are numbered in the code, too::
 
 from ndmapper.engines import decide, qc
 from ndmapper.steps.chain import chain
-from ndmapper.steps.declare.parameters import Range, Unit
+from ndmapper.steps.declare.parameters import OfInstrument, Range, Unit
 from ndmapper.steps.instrument_table import (
     InstrumentTable,
     TableFacts,
@@ -36,6 +36,7 @@ from ndmapper.steps.step import Step
 
 __all__ = [
     "InstrumentTable",
+    "OfInstrument",
     "Range",
     "Step",
     "TableFacts",

@@ -28,7 +28,7 @@ from ndmapper.instruments import (
     recognise,
 )
 from ndmapper.instruments.amplifiers import PARTS
-from ndmapper.steps.declare.parameters import FromTable
+from ndmapper.steps.declare.parameters import FromTable, Parameter
 from ndmapper.steps.instrument_block import (
     Block,
     amplifiers_in,
@@ -42,6 +42,7 @@ __all__ = [
     "TableFacts",
     "check_table",
     "flags_block",
+    "parameters_of_instrument",
     "plan_facts",
     "table_facts",
 ]
@@ -180,6 +181,23 @@ def plan_facts(files: Sequence[DataFile], given: Any) -> TableFacts:
     unique = [i for n, i in enumerate(images) if i not in images[:n]]
     block = {**blocks[0], "amplifiers": unique}
     return replace(found[0], filename="", planned={}, block=block)
+
+
+def parameters_of_instrument(
+    parameters: Mapping[str, Parameter],
+    values: Mapping[str, Any],
+    step: str,
+    df: DataFile | None,
+) -> dict[str, Any]:
+    """Give the parameters that a call left to the instrument table of a file."""
+    wanted = [n for n, p in parameters.items() if p.of_instrument and values[n] is None]
+    source = None if not wanted or df is None else _source(df)
+    instrument = None if source is None else recognise(source.header_values)
+    if instrument is None:
+        return {}
+    said = instrument.steps.get(step, {})
+    where = f"{instrument.source}, steps.{step}"
+    return {n: parameters[n].check(said[n], where) for n in wanted if n in said}
 
 
 def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:

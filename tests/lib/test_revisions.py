@@ -28,6 +28,7 @@ from ndmapper.cli.catalogue import library_steps
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.lib import ccd, combine, cosmetics, image
 from ndmapper.lib.calibrator import calibrate_image
+from ndmapper.numerics.statistics import median_variance_factor
 
 STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
@@ -51,6 +52,10 @@ def write_frame(name, *, light=0, step=3, shape=(NY, NX)):
 
 def overscan(folder):
     raw = write_frame("x.fits", light=500)
+    odd = write_frame("odd.fits", shape=(64, NX))
+    with fits.open(odd, mode="update") as hdus:
+        hdus[0].data[20:24, NX:] += 400  # light in the overscan
+    yield ccd.subtract_overscan(odd, method="polynomial", degree=1, out_names="o.fits")
     yield from (
         ccd.subtract_overscan(raw, out_names=f"{n}.fits", **words)
         for n, words in enumerate(
@@ -64,8 +69,15 @@ def overscan(folder):
     )
 
 
+def mean_of_strip(image, overscan):
+    """Do what the first revision of `subtract_overscan` did, for the other steps."""
+    strip = image[:, overscan["xmin"] : overscan["xmax"]]
+    return image - strip.mean(), strip.var(ddof=1) / strip.size
+
+
 def trimmed(name, **words):
-    return ccd.trim(ccd.subtract_overscan(write_frame(name, **words)))
+    raw = write_frame(name, **words)
+    return ccd.trim(ccd.subtract_overscan(raw, method=mean_of_strip))
 
 
 def trim(folder):
@@ -73,7 +85,8 @@ def trim(folder):
 
 
 def noisy(name, **words):
-    return ccd.add_variance(trimmed(name, **words))
+    # Other steps get what the first revision of `add_variance` made.
+    return ccd.add_variance(trimmed(name, **words), adc_step=0)
 
 
 def variance(folder):
@@ -108,12 +121,23 @@ def combined(folder):
     yield combine.combine(files, combined="s.fits", method="mean", scale=[1, 2, 0.5, 1])
 
 
+def darks(folder):
+    files = frames(light=64)
+    yield ccd.make_dark(files, dark="d.fits", method="mean", exposure=100.0)
+
+
+def dark(folder):
+    made = ccd.make_dark(frames(light=64), dark="d.fits", exposure=100.0)
+    words = {"dark": made, "exposure": 100.0}
+    yield ccd.subtract_dark(noisy("x.fits", light=512), **words)
+
+
 def flats(folder):
     files = frames(light=4096, shape=(32, 64))
     yield ccd.make_flat(files, flat="plain.fits", normalise="plain")
     yield ccd.make_flat(
-        files, flat="spectral.fits", method="mean", slit_degree=2, slit_degree_along=1,
-        knot_spacing=16.0,
+        files, flat="spectral.fits", normalise="spectral", method="mean",
+        slit_degree=2, slit_degree_along=1, knot_spacing=16.0,
     )  # fmt: skip
     # Most of the second frame is saturated, which does not count for its scale.
     burnt = files[1].copy()
@@ -148,8 +172,16 @@ def cosmic(folder):
     with fits.open(name, mode="update") as hdus:
         for y, x in ((5, 9), (14, 20), (15, 21), (26, 3)):
             hdus[0].data[y, x] += 20000
-    file = ccd.add_variance(ccd.trim(ccd.subtract_overscan(name)))
+    file = ccd.trim(ccd.subtract_overscan(name, method=mean_of_strip))
+    file = ccd.add_variance(file, adc_step=0)
     yield cosmetics.clean_cosmic_rays(file)
+
+
+def median_of_strip(image, overscan):
+    """Do what the median of the first revision of `calibrate_image` did."""
+    strip = image[:, overscan["xmin"] : overscan["xmax"]]
+    variance = strip.var(ddof=1) * median_variance_factor(strip.size) / strip.size
+    return image - np.median(strip), variance
 
 
 def calibrated(folder):
@@ -161,7 +193,8 @@ def calibrated(folder):
     )
     yield calibrate_image(
         raw, overscans=[strip], image_area=area, gain=2.0, read_noise=4.0,
-        saturation=1600, master_dark=dark, out_names="a.fits",
+        saturation=1600, master_dark=dark, overscan_method=median_of_strip,
+        out_names="a.fits",
     )  # fmt: skip
     yield calibrate_image(raw, overscan_method="mean", out_names="b.fits")
 
@@ -243,8 +276,10 @@ CASES = {
     "ccd.apply_flat": flat,
     "ccd.correct_gain": gain,
     "ccd.make_bias": biases,
+    "ccd.make_dark": darks,
     "ccd.make_flat": flats,
     "ccd.subtract_bias": bias,
+    "ccd.subtract_dark": dark,
     "ccd.subtract_overscan": overscan,
     "ccd.trim": trim,
     "combine.combine": combined,

@@ -67,4 +67,4 @@ def _made_flat(lamps):
     from ndmapper.data import DataFile, DataFileList
 
     files = DataFileList(data=[DataFile(data=[lamp]) for lamp in lamps])
-    return ccd.make_flat.func(files)
+    return ccd.make_flat.func(files, normalise="spectral")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ndmapper.numerics.overscan import overscan_level
+from ndmapper.numerics.overscan import measure_overscan, overscan_level
 
 # Pulls of 2000 trials have a width good to 1/sqrt(2 * 2000) = 1.6 per cent; four times
 # that is allowed for.
@@ -12,6 +12,9 @@ def strips(level, n=TRIALS, sigma=2.8, shape=(50, 8)):
     rng = np.random.default_rng(7)
     for _ in range(n):
         yield np.asarray(level) + rng.normal(0, sigma, shape)
+
+
+ALL = ["mean", "median", "row", "polynomial", "chebyshev", "spline"]
 
 
 @pytest.mark.parametrize("method", ["mean", "median"])
@@ -47,7 +50,7 @@ def test_overscan_level_rows_above_the_image_drift_along_x():
     np.testing.assert_allclose(level, strip[:1], atol=1e-9)
 
 
-@pytest.mark.parametrize("method", ["mean", "median", "polynomial"])
+@pytest.mark.parametrize("method", ALL)
 def test_overscan_level_with_cosmic_rays_is_not_moved(method):
     strip = next(strips(100.0))
     clean = overscan_level(strip, method)[0].mean()
@@ -69,3 +72,139 @@ def test_overscan_level_unknown_method_raises():
 def test_overscan_level_empty_strip_raises():
     with pytest.raises(ValueError, match="has shape"):
         overscan_level(np.ones((0, 5)))
+
+
+LINES = np.arange(300)
+TRANSIENT = 30 * np.exp(-LINES / 15)
+STEP = 5.0 * (LINES >= 120)
+
+
+def bleeding(start, stop):
+    """Make the light of a star that bleeds into some lines, fainter at their ends."""
+    inside = (start <= LINES) & (stop > LINES)
+    return 300.0 * inside * (0.2 + np.sin(np.pi * (LINES - start) / (stop - start)))
+
+
+ODD = {
+    "nothing": (0 * STEP, 0 * STEP),
+    "star": (0 * STEP, bleeding(200, 230)),
+    "stars": (0 * STEP, bleeding(40, 50) + bleeding(150, 160) + bleeding(250, 260)),
+    "star at the start": (0 * STEP, bleeding(0, 30)),
+    "step": (STEP, 0 * STEP),
+    "step down near the end": (-5.0 * (LINES >= 270), 0 * STEP),
+    "there and back": (STEP - 5.0 * (LINES >= 210), 0 * STEP),
+    "transient": (TRANSIENT, 0 * STEP),
+    "transient at the end": (-TRANSIENT[::-1], 0 * STEP),
+    "all": (TRANSIENT + STEP, bleeding(200, 230)),
+}
+
+
+def measured(method, level, light, *, n=8, shared=0.0, integer=True):
+    """Measure many strips: errors, pulls, and which lines count."""
+    rng = np.random.default_rng(11)
+    errors, pulls, counted = [], [], []
+    for _ in range(n):
+        truth = 1000.3 + rng.uniform(-0.5, 0.5) + level + rng.normal(0, shared, 300)
+        strip = (truth + light)[:, None] + rng.normal(0, 2.5, (300, 32))
+        found = measure_overscan(np.rint(strip) if integer else strip, method)
+        error = found.level[:, 0] - truth
+        errors.append(error)
+        pulls.append(error / np.sqrt(found.variance[:, 0]))
+        doubtful = np.broadcast_to(found.doubtful[:, 0], error.shape)
+        counted.append(~doubtful & (light == 0))
+    return np.array(errors), np.array(pulls), np.array(counted)
+
+
+@pytest.mark.parametrize("method", ["mean", "median", "row", "polynomial", "spline"])
+def test_overscan_level_is_right_in_every_line(method):
+    squares = []
+    # A line alone has an error of 0.44, the mean of 8 strips 0.16; of a median of
+    # integers 0.29 and 0.1, of a spline at its end 0.2 and 0.07; 300 lines, 4 sigma.
+    limit = {"row": 0.65, "median": 0.45, "spline": 0.3}.get(method, 0.15)
+    for odd, (level, light) in ODD.items():
+        errors, pulls, counted = measured(method, level, light)
+        number = np.maximum(counted.sum(axis=0), 1)
+        mean = np.where(counted, errors, 0).sum(axis=0) / number
+        assert np.abs(mean).max() < limit, odd
+        assert np.mean(~counted & (light == 0)) < 0.05, odd
+        squares.append(np.mean(pulls[counted] ** 2))
+    # 80 strips of a few parameters each: 8 per cent and less; three times that.
+    assert np.sqrt(np.mean(squares)) == pytest.approx(1, abs=0.24)
+
+
+@pytest.mark.parametrize("method", ["mean", "median", "row", "polynomial", "spline"])
+@pytest.mark.parametrize("odd", ["nothing", "all"])
+def test_noise_that_lines_share_is_in_the_error(method, odd):
+    _, pulls, counted = measured(method, *ODD[odd], shared=1.0, integer=False)
+    # 2400 lines: 1.4 per cent, and the level of 8 strips; outliers that were left out.
+    assert np.std(pulls[counted]) == pytest.approx(1, abs=0.07)
+
+
+def test_chebyshev_is_the_same_polynomial():
+    strip = (1000 + TRANSIENT)[:, None] + np.random.default_rng(9).normal(
+        0, 2, (300, 9)
+    )
+    first, second = (overscan_level(strip, m) for m in ("polynomial", "chebyshev"))
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_median_of_integers_knows_the_grid_they_are_on():
+    errors, pulls, _ = measured("median", 0 * STEP, 0 * STEP, n=400)
+    assert errors.std() == pytest.approx(0.29, abs=0.03)
+    # 400 strips: the width to 3.5 per cent, of a uniform distribution to 2.2.
+    assert pulls.std() == pytest.approx(1, abs=0.09)
+
+
+def test_overscan_level_of_one_column_has_the_noise_of_its_neighbours():
+    pulls = [
+        (level.item() - 943.4) / np.sqrt(variance.item())
+        for level, variance in map(overscan_level, strips(943.4, 400, shape=(200, 1)))
+    ]
+    # 400 strips: 3.5 per cent, and the noise of 200 lines: 6 per cent, by a median.
+    assert np.std(pulls) == pytest.approx(1, abs=0.15)
+
+
+def test_overscan_level_says_what_it_found():
+    rng = np.random.default_rng(12)
+    level, light = ODD["all"]
+    strip = (1000 + level + light)[:, None] + rng.normal(0, 2.5, (300, 32))
+    found = measure_overscan(strip)
+    assert found.jumps == 1
+    assert 30 <= found.left_out < 70
+    assert found.level.shape == (300, 1)
+    assert found.shared < 0.4
+    assert found.scatter == pytest.approx(2.5, rel=0.05)
+
+
+def test_overscan_level_that_cannot_be_followed_is_an_error_of_the_level():
+    drift = np.linspace(-3, 3, 300)
+    strip = drift[:, None] + np.random.default_rng(13).normal(0, 2.5, (300, 32))
+    found = measure_overscan(strip, "mean")
+    assert found.shared == pytest.approx(drift.std(), rel=0.05)
+    assert found.variance.item() == pytest.approx(drift.var(), rel=0.1)
+    assert measure_overscan(strip, "polynomial", degree=1).shared == 0
+
+
+def test_overscan_level_that_does_not_belong_to_lines_is_one_number():
+    strip = (1000 + STEP)[:, None] + np.random.default_rng(14).normal(0, 1, (300, 20))
+    found = measure_overscan(strip, "mean", follow=False)
+    assert found.level.shape == (1, 1)
+    assert found.shared == pytest.approx(STEP.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_overscan_level_of_lines_without_number_is_that_of_the_others(method):
+    strip = 1000 + np.random.default_rng(15).normal(0, 2.5, (300, 16))
+    strip[50:70] = np.nan
+    strip[3] = np.inf
+    level, variance = overscan_level(strip, method)
+    assert np.abs(level - 1000).max() < 4 * np.sqrt(np.max(variance))
+    assert np.isfinite(variance).all()
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_overscan_level_of_constant_pixels_is_it(method):
+    level, variance = overscan_level(np.full((40, 8), 7.0), method)
+    np.testing.assert_allclose(level, 7)
+    grid = 1 / 12 if method == "median" else 0
+    np.testing.assert_allclose(variance, grid, atol=1e-9)

@@ -2,12 +2,14 @@
 Steps for the frames of any CCD.
 
 In the order in which a raw frame meets them: `subtract_overscan`, `trim`,
-`subtract_bias` (from `make_bias`), `add_variance`, `correct_gain`, `apply_flat` (from
-`make_flat`). What is known of the amplifiers travels in the header of each extension
-(see `ndmapper.lib.ccd.readout`), so a step knows them after the frame was trimmed.
+`subtract_bias` (from `make_bias`), `add_variance`, `subtract_dark` (from `make_dark`),
+`correct_gain`, `apply_flat` (from `make_flat`). What is known of the amplifiers travels
+in the header of each extension (see `ndmapper.lib.ccd.readout`), so a step knows them
+after the frame was trimmed.
 """
 
 from ndmapper.lib.ccd.bias import subtract_bias
+from ndmapper.lib.ccd.dark import make_dark, subtract_dark
 from ndmapper.lib.ccd.flat import apply_flat, make_flat
 from ndmapper.lib.ccd.measure import measure_gain, measure_read_noise
 from ndmapper.lib.ccd.noise import add_variance, correct_gain
@@ -21,12 +23,14 @@ __all__ = [
     "apply_flat",
     "correct_gain",
     "make_bias",
+    "make_dark",
     "make_flat",
     "measure_gain",
     "measure_read_noise",
     "readouts",
     "stamp",
     "subtract_bias",
+    "subtract_dark",
     "subtract_overscan",
     "trim",
 ]

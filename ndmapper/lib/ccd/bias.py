@@ -1,13 +1,17 @@
 """Subtracting the bias."""
 
 from ndmapper.data import NDLater
+from ndmapper.lib.ccd.applied import applied_card, mark_none
+from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.steps import run_task
 
 __all__ = ["subtract_bias"]
 
 
 @run_task(prefix="b", cals=["bias"])
-def subtract_bias(ndd: NDLater, bias: NDLater | None) -> NDLater:
+def subtract_bias(
+    ndd: NDLater, bias: NDLater | None, *, again: bool = False
+) -> NDLater:
     """
     Subtract the associated bias.
 
@@ -17,14 +21,24 @@ def subtract_bias(ndd: NDLater, bias: NDLater | None) -> NDLater:
         Extension of a frame, without overscan and trimmed like the bias.
     bias : NDLater
         The combined bias; None subtracts nothing.
+    again : bool
+        Subtract a bias also from a frame from which one was subtracted before.
 
     Returns
     -------
     NDLater
         The frame without bias. Its variance contains that of the bias, also where
         the frame had none before; `add_variance` adds that of the frame.
+
+    Raises
+    ------
+    ParameterError
+        If a bias was subtracted already, unless it is to be done again.
     """
     if bias is None:
-        return ndd.copy()
+        return mark_none(ndd, "bias")
+    key, card = applied_card(ndd, "bias", again=again)
     result: NDLater = ndd - bias
+    result.meta[key] = card
+    keep_digitisation_step(ndd, result)
     return result

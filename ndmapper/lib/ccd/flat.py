@@ -3,24 +3,36 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import ParameterError
+from ndmapper.data.detector import amplifier_card, amplifier_numbers
+from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import combine_files
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
-from ndmapper.steps import Range, run_task
+from ndmapper.steps import OfInstrument, Range, run_task
 
 __all__ = ["apply_flat", "make_flat"]
 
 log = logging.getLogger(__name__)
 
+_HOW = (
+    "what the flats are divided by has to be known, since it is not the same for all "
+    "data: give normalise='plain' for images (one number for all extensions) or "
+    "normalise='spectral' for long-slit spectra (response and illumination of the "
+    "slit, which was the default before), or write it into the TOML of the instrument "
+    "under [steps.make_flat]"
+)
+_KINDS = ("pixel flat", "illumination")
+_SAME_GAIN = 1e-3
 _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
@@ -29,7 +41,7 @@ _LOWEST = 0.05
 def make_flat(
     files: DataFileList,
     *,
-    normalise: Literal["spectral", "plain"] = "spectral",
+    normalise: Annotated[Literal["spectral", "plain"] | None, OfInstrument()] = None,
     method: Literal["mean", "median", "sigclip"] = "sigclip",
     low: Annotated[float, Range(gt=0)] = 5.0,
     high: Annotated[float, Range(gt=0)] = 5.0,
@@ -50,10 +62,12 @@ def make_flat(
     files : DataFileList
         Flats without bias, with variance, in electrons, so that the amplifiers of a
         frame are on one scale.
-    normalise : {'spectral', 'plain'}
-        ``'spectral'``: each extension is divided by its response along the dispersion
-        and by the illumination of the slit, both smooth. ``'plain'``, for images: all
-        extensions are divided by one number, the median of all their pixels.
+    normalise : {'spectral', 'plain'}, optional
+        By default what the TOML of the instrument says under ``[steps.make_flat]``; it
+        has to be given where that says nothing. ``'spectral'``: each extension is
+        divided by its response along the dispersion and by the illumination of the
+        slit, both smooth. ``'plain'``, for images: all extensions are divided by one
+        number, the median of all their pixels.
     method : {'mean', 'median', 'sigclip'}
         How the frames are combined.
     low, high : float
@@ -77,8 +91,16 @@ def make_flat(
     -------
     list of NDLater
         The flat, without unit. Pixels beside the slit are flagged UNILLUMINATED and
-        are 1.
+        are 1. FLATUNIT in its header is the unit of the frames, FLATNORM how they were
+        normalised, and the cards of the amplifiers have their gains.
+
+    Raises
+    ------
+    ParameterError
+        If nothing says how to normalise, or there is no light.
     """
+    if normalise is None:
+        raise ParameterError(_HOW)
     files = DataFileList(data=[files[i] for i in distinct_exposures(files)])
     factors = _scales(files) if scale else [1.0] * len(files)
     combined = combine_files(files, method=method, low=low, high=high, scale=factors)
@@ -107,11 +129,13 @@ def make_flat(
                 msg = f"{err}{_masked(combined)}"
                 raise ParameterError(msg) from err
         flats.append(_as_ndd(ndd, result, factors))
+    for flat in flats:
+        flat.meta["FLATNORM"] = (normalise, "what the flat was divided by")
     return flats
 
 
 @run_task(prefix="f", cals=["flat"])
-def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
+def apply_flat(ndd: NDLater, flat: NDLater | None, *, again: bool = False) -> NDLater:
     """
     Divide by the associated flat.
 
@@ -120,7 +144,10 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
     ndd : NDLater
         Extension of a frame without bias.
     flat : NDLater
-        The normalised flat; None divides by nothing.
+        The normalised flat; None divides by nothing. One with FLATKIND =
+        'illumination' in its header corrects the illumination, after a pixel flat.
+    again : bool
+        Divide also a frame that was divided by a flat of this kind before.
 
     Returns
     -------
@@ -133,10 +160,18 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
     Raises
     ------
     ParameterError
-        If the flat is not normalised: the median of its good pixels is not near 1.
+        If the flat is not normalised: the median of its good pixels is not near 1; if
+        it was made with other relations between the gains of the amplifiers; or if the
+        frame was divided by such a flat already.
+    UnitError
+        If the flat was made of frames of another unit.
     """
     if flat is None:
-        return ndd.copy()
+        return mark_none(ndd, "pixel flat")
+    kind = _kind_of(flat)
+    key, card = applied_card(ndd, kind, again=again)
+    _refuse_other_scale(ndd, flat)
+    warn_without_bias(ndd, "its level is divided by the flat as if it were light")
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
     good = ~unusable & ~_mask(flat)
@@ -160,7 +195,45 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
             "result has the variance of the flat alone; use add_variance before"
         )
     result: NDLater = ndd / flat
+    result.meta[key] = card
     return result
+
+
+def _kind_of(flat: NDLater) -> str:
+    kind = flat.meta.get("FLATKIND", "pixel flat")
+    if kind not in _KINDS:
+        msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
+        raise ParameterError(msg)
+    return str(kind)
+
+
+def _refuse_other_scale(ndd: NDLater, flat: NDLater) -> None:
+    """Refuse a flat in which amplifiers have another ratio than in the frame."""
+    made = flat.meta.get("FLATUNIT")
+    if made is not None and ndd.unit is not None and u.Unit(made) != ndd.unit:
+        msg = (
+            f"the flat was made of frames in {made}, but this frame is in {ndd.unit}: "
+            "amplifiers of different gains would not fit together; make the flat of "
+            "frames that went through the same steps (correct_gain)"
+        )
+        raise UnitError(msg)
+    gains = [_applied_gains(image.meta) for image in (ndd, flat)]
+    if gains[0].keys() != gains[1].keys():
+        return
+    ratios = [gains[0][n] / gains[1][n] for n in gains[0]]
+    if ratios and max(ratios) > (1 + _SAME_GAIN) * min(ratios):
+        shown = " and ".join(", ".join(f"{g:g}" for g in x.values()) for x in gains)
+        msg = (
+            f"the amplifiers of frame and flat were multiplied by the gains {shown}, "
+            "which are not in the same relation; use the same gains for both"
+        )
+        raise ParameterError(msg)
+
+
+def _applied_gains(header: Any) -> dict[int, float]:
+    numbers = amplifier_numbers(header)
+    cards = {n: header.get(amplifier_card("GAINCOR", n)) for n in numbers}
+    return {n: gain for n, gain in cards.items() if isinstance(gain, int | float)}
 
 
 @dataclass(frozen=True)
@@ -258,6 +331,8 @@ def _as_ndd(ndd: NDLater, flat: NormalisedFlat, factors: Sequence[float]) -> NDL
         flags=flags,
         unit=None,
     )
+    if ndd.unit is not None:
+        result.meta["FLATUNIT"] = (ndd.unit.to_string(), "unit of the frames")
     for n, factor in enumerate(factors, start=1):
         # A keyword has eight characters.
         result.meta[f"FSCALE{n}" if n < 100 else f"FSCAL{n:03}"] = (

@@ -1,5 +1,7 @@
 """The variance of pixels, and the step from adu to electrons."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -8,8 +10,12 @@ from astropy import units as u
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.ccd.applied import times_applied, warn_without_bias
 from ndmapper.lib.ccd.readout import (
+    Readout,
+    digitisation_step,
     image_of,
+    keep_digitisation_step,
     pixel_map,
     readouts,
     stamp,
@@ -21,20 +27,25 @@ from ndmapper.steps import InstrumentTable, Range, Unit, run_task
 
 __all__ = ["add_variance", "correct_gain"]
 
+log = logging.getLogger(__name__)
+
 _DONE = "VARMODEL"
+_LEAST_NOISE = 0.3
+"""With less noise than so many steps, rounding is no independent noise."""
 
 
-@run_task(prefix="v")
+@run_task(prefix="v", options={"revision": 2})
 def add_variance(
     ndd: NDLater,
     *,
     poisson: bool = True,
     gain: Annotated[float | None, Range(ge=1e-4, le=1e12), Unit("electron/adu")] = None,
     read_noise: Annotated[float | None, Range(ge=0, le=1e5), Unit("electron")] = None,
+    adc_step: Annotated[float | None, Range(ge=0, le=1e5), Unit("adu")] = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
-    Add the variance of photons, read noise and overscan level to what there is.
+    Add the variance of photons, read noise, digitisation and overscan level.
 
     Parameters
     ----------
@@ -46,7 +57,12 @@ def add_variance(
     gain : float, optional
         Gain [electron/adu], instead of what header or instrument say.
     read_noise : float, optional
-        Read noise [electron], likewise.
+        Read noise [electron], likewise; without the noise of the digitisation, as
+        `measure_read_noise` gives it.
+    adc_step : float, optional
+        Step of the digitisation [adu], which adds a twelfth of its square; by default 1
+        where the raw frame had integers, else 0. Of a sum of n integers it is the root
+        of n, and of a camera that shifts 12 bits to 16 it is 16.
     instrument : str or path, optional
         Name of the instrument or path of its TOML; by default that of the
         configuration, else the header tells.
@@ -66,7 +82,20 @@ def add_variance(
     noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
     factor = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
     level = pixel_map(amplifiers, ndd.shape, lambda r: r.level_error, "overscan error")
-    variance = pixel_variance(ndd.data, factor, noise, poisson=poisson) + level**2
+    width = digitisation_step(ndd) if adc_step is None else adc_step
+    _warn_of_coarse_steps(amplifiers, width)
+    step = pixel_map(
+        amplifiers, ndd.shape, lambda r: width * (r.applied_gain or 1), "step"
+    )
+    if poisson:
+        warn_without_bias(ndd, "all that is above zero counts as photons")
+    if poisson and times_applied(ndd.meta, "dark"):
+        log.warning(
+            "a dark was subtracted from this frame already, so that its variance is "
+            "without the photon noise of the dark current; use add_variance before"
+        )
+    variance = pixel_variance(ndd.data, factor, noise, poisson=poisson, step=step)
+    variance += level**2
     if ndd.variance is not None:
         variance += ndd.variance
     result = ndd.replace(variance=narrowed(variance, np.dtype("f4")))
@@ -111,12 +140,14 @@ def correct_gain(
     result = ndd.replace(
         data=np.asarray(ndd.data) * factor, variance=variance, unit=u.electron
     )
+    keep_digitisation_step(ndd, result)
     stamp(
         result.meta,
         [
             replace(
                 r,
                 gain=1.0,
+                applied_gain=r.gain,
                 saturation=r.saturation and round(r.saturation * (r.gain or 1), 2),
                 level_error=round(r.level_error * (r.gain or 1), 5),
             )
@@ -127,3 +158,17 @@ def correct_gain(
     if result.meta.get("GAIN") in {r.gain for r in amplifiers}:
         result.meta["GAIN"] = 1.0
     return result
+
+
+def _warn_of_coarse_steps(amplifiers: Sequence[Readout], width: float) -> None:
+    """Warn where rounding to whole steps is no independent noise."""
+    for readout in amplifiers:
+        noise = (readout.read_noise or 0) / (readout.gain or 1)
+        step = width * (readout.applied_gain or 1)
+        if noise < _LEAST_NOISE * step:
+            log.warning(
+                "the read noise of amplifier %s is %.2g of a step of its digitisation; "
+                "below %g, rounding is no independent noise, and the variance of "
+                "pixels without light is not right",
+                readout.name, noise / step, _LEAST_NOISE,
+            )  # fmt: skip

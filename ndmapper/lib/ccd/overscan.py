@@ -1,30 +1,48 @@
 """Subtracting the overscan level, and trimming the overscan off."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.detector import drop_sections, joined_sections
 from ndmapper.errors import InstrumentError, ParameterError
-from ndmapper.lib.ccd.readout import Readout, image_of, readouts, stamp
+from ndmapper.lib.ccd.readout import (
+    Readout,
+    image_of,
+    keep_digitisation_step,
+    readouts,
+    stamp,
+)
 from ndmapper.lib.flagging import flags_with
-from ndmapper.numerics.overscan import overscan_level
+from ndmapper.lib.overscan_methods import level_by_function
+from ndmapper.numerics.overscan import OverscanLevel, OverscanMethod, measure_overscan
 from ndmapper.numerics.sections import offset_section, parse_section
 from ndmapper.steps import InstrumentTable, Range, run_task
 
 __all__ = ["subtract_overscan", "trim"]
 
+log = logging.getLogger(__name__)
 
-@run_task(prefix="o")
+Array = npt.NDArray[Any]
+Section = tuple[slice, ...]
+
+_MUCH = 0.3
+"""Noise of lines that is told, as a part of the noise of a pixel."""
+
+
+@run_task(prefix="o", options={"revision": 2})
 def subtract_overscan(
     ndd: NDLater,
     *,
-    method: Literal["mean", "median", "polynomial"] = "mean",
+    method: OverscanMethod | Callable[..., Any] = "mean",
     degree: Annotated[int, Range(ge=0)] = 3,
+    knots: Annotated[int, Range(ge=1)] = 10,
     clip: Annotated[float, Range(gt=0)] = 4.0,
     overscan: str | Mapping[str, str] | None = None,
     instrument: InstrumentTable = None,
@@ -36,13 +54,19 @@ def subtract_overscan(
     ----------
     ndd : NDLater
         Extension of a raw frame [adu].
-    method : {'mean', 'median', 'polynomial'}
-        One clipped mean, one median (which integer pixels quantise), or a polynomial
-        along the readout for a level that drifts.
+    method : {'mean', 'median', 'row', 'polynomial', 'chebyshev', 'spline'} or callable
+        One clipped mean; one median (which integer pixels quantise); the mean of each
+        line; or a polynomial or cubic spline along the readout, for a level that
+        drifts. A function takes the image and one overscan area (a mapping with xmin,
+        xmax, ymin and ymax, from 0 and without the ends) and gives the corrected
+        image, or that and the variance of what it subtracted.
     degree : int
         Degree of the polynomial.
+    knots : int
+        Inner knots of the spline.
     clip : float
-        Overscan pixels further than this many standard deviations off are left out.
+        Overscan pixels further than this many standard deviations off their line are
+        left out.
     overscan : str or mapping of str to str, optional
         Sections as in FITS headers, where neither the header nor the instrument's
         TOML knows them, or to use others: one overscan section for the whole
@@ -56,7 +80,16 @@ def subtract_overscan(
     NDLater
         The frame with its overscan region still there, in float32 [adu]. The level
         and its error are in the cards OVSCLEVn and OVSCERRn. Pixels that reach the
-        saturation level, which only raw counts show, are flagged SATURATED.
+        saturation level, which only raw counts show, are flagged SATURATED, and lines
+        of which the level is doubtful BAD.
+
+    Notes
+    -----
+    By any method but a function, lines into which a star bleeds are left out, and jumps
+    of the level and an exponential at the begin or end of the readout are followed,
+    where they are significant. Noise that the pixels of a line share, and a drift that
+    the method does not follow, are part of the error; there is a warning where they
+    matter.
     """
     ndd = image_of(ndd)
     if overscan is None:
@@ -67,58 +100,131 @@ def subtract_overscan(
         amplifiers = _given(ndd, overscan, instrument)
     raw = np.asarray(ndd.data)
     data = raw.astype(np.float32)
-    saturated = np.zeros(ndd.shape, np.bool_)
+    saturated, doubtful = (np.zeros(ndd.shape, np.bool_) for _ in range(2))
     done = []
     for readout in amplifiers:
-        if readout.level is not None:
-            msg = (
-                f"the overscan of amplifier {readout.name} was subtracted already "
-                f"(OVSCLEVn = {readout.level:.2f})"
+        strip = _strip_of(readout)
+        if callable(method):
+            found = _by_function(method, raw, strip)
+        else:
+            options = {"degree": degree, "knots": knots, "clip": clip}
+            found = _measured(raw, readout, method, options)
+            _tell(readout, method, found)
+        for section in (readout.data, strip):
+            level = found.level
+            level = level[section] if level.shape == ndd.shape else level
+            # Before they are rounded to single precision, which long integers are.
+            wide = raw.dtype.itemsize > 2
+            data[section] = (raw if wide else data)[section] - level.astype(
+                np.float64 if wide else np.float32
             )
-            raise ParameterError(msg)
-        if readout.overscan is None:
-            msg = (
-                f"amplifier {readout.name} has no overscan section; give overscan=..., "
-                "or leave this step out"
-            )
-            raise InstrumentError(msg)
-        rows, _ = readout.data
-        strip_rows, _ = readout.overscan
-        # Columns beside the data drift with the rows, and rows above with the columns.
-        readout_axis = 0 if strip_rows == rows else 1
-        if method == "polynomial" and not _beside(readout, readout_axis):
-            msg = (
-                f"a polynomial along the readout needs an overscan that runs along the "
-                f"whole data section of amplifier {readout.name}; use method='mean'"
-            )
-            raise ParameterError(msg)
-        level, variance = overscan_level(
-            raw[readout.overscan],
-            method,
-            degree=degree,
-            clip=clip,
-            readout_axis=readout_axis,
-        )
-        for section in (readout.data, readout.overscan):
-            data[section] -= level.astype(np.float32)
+        doubtful[readout.data] |= _of(found.doubtful, readout, ndd.shape)
         if readout.saturation is not None:
             saturated[readout.data] = raw[readout.data] >= readout.saturation
-        mean = float(level.mean())
+        mean = float(np.nanmean(_of(found.level, readout, ndd.shape)))
+        error = float(np.sqrt(np.nanmean(_of(found.variance, readout, ndd.shape))))
         done.append(
             replace(
                 readout,
                 level=round(mean, 4),
-                level_error=round(float(np.sqrt(variance.mean())), 5),
+                level_error=round(error, 5),
                 saturation=_lower(readout.saturation, mean),
             )
         )
     result = ndd.replace(
         data=data,
-        flags=flags_with(ndd, (saturated, Flag.SATURATED)),
+        flags=flags_with(ndd, (saturated, Flag.SATURATED), (doubtful, Flag.BAD)),
         unit=ndd.unit or "adu",
     )
     stamp(result.meta, done)
+    keep_digitisation_step(ndd, result)
     return result
+
+
+def _strip_of(readout: Readout) -> Section:
+    """Give the overscan of an amplifier, which must not have been subtracted yet."""
+    if readout.level is not None:
+        msg = (
+            f"the overscan of amplifier {readout.name} was subtracted already "
+            f"(OVSCLEVn = {readout.level:.2f})"
+        )
+        raise ParameterError(msg)
+    if readout.overscan is None:
+        msg = (
+            f"amplifier {readout.name} has no overscan section; give overscan=..., "
+            "or leave this step out"
+        )
+        raise InstrumentError(msg)
+    return readout.overscan
+
+
+def _measured(
+    raw: Array, readout: Readout, method: str, options: Mapping[str, Any]
+) -> OverscanLevel:
+    assert readout.overscan is not None
+    # Columns beside the data drift with the rows, and rows above with the columns.
+    readout_axis = 0 if readout.overscan[0] == readout.data[0] else 1
+    is_beside = _beside(readout, readout_axis)
+    if method not in ("mean", "median") and not is_beside:
+        what = "polynomial" if method in ("polynomial", "chebyshev") else method
+        msg = (
+            f"a {what} along the readout needs an overscan that runs along the "
+            f"whole data section of amplifier {readout.name}; use method='mean'"
+        )
+        raise ParameterError(msg)
+    return measure_overscan(
+        raw[readout.overscan],
+        method,
+        readout_axis=readout_axis,
+        follow=is_beside,
+        **options,
+    )
+
+
+def _by_function(
+    method: Callable[..., Any], raw: Array, strip: Section
+) -> OverscanLevel:
+    """Take the level that a function of a user subtracts."""
+    rows, columns = strip
+    area = {
+        "xmin": columns.start,
+        "xmax": columns.stop,
+        "ymin": rows.start,
+        "ymax": rows.stop,
+    }
+    level, variance = level_by_function(method, raw.astype(np.float64), area)
+    return OverscanLevel(
+        level=level,
+        variance=variance,
+        doubtful=~np.isfinite(level) | ~np.isfinite(variance),
+        shared=0.0,
+    )
+
+
+def _of(values: Array, readout: Readout, shape: tuple[int, ...]) -> Array:
+    """Give the part of a level that belongs to the data of an amplifier."""
+    return values[readout.data] if values.shape == shape else values
+
+
+def _tell(readout: Readout, method: str, found: OverscanLevel) -> None:
+    """Warn of what is odd about an overscan."""
+    if found.left_out:
+        log.info(
+            "overscan of amplifier %s: %d lines into which light bleeds are left out",
+            readout.name, found.left_out,
+        )  # fmt: skip
+    if found.jumps:
+        log.warning(
+            "overscan of amplifier %s: its level jumps, %d times, which is followed",
+            readout.name, found.jumps,
+        )  # fmt: skip
+    if found.shared > _MUCH * found.scatter:
+        log.warning(
+            "overscan of amplifier %s: its level changes from line to line by %.2g adu "
+            "(rms), which method=%r does not follow and which is part of its error; "
+            "'spline' follows a drift, and 'row' each line",
+            readout.name, found.shared, method,
+        )  # fmt: skip
 
 
 @run_task(prefix="t")

@@ -11,11 +11,15 @@ AMPNAMn  name of the amplifier
 AMPSECn  its pixels in this array, as ``[x1:x2,y1:y2]``, from 1
 OVSCSECn its overscan in this array, until the frame is trimmed
 GAINn    its gain [electron/adu]; 1 when the frame is in electrons
+GAINCORn the gain that the frame was multiplied by [electron/adu]
 RDNOISEn its read noise [electron]
 SATURn   the level at which it saturates [unit of the frame]
 OVSCLEVn the overscan level that was subtracted, its mean along the readout [adu]
 OVSCERRn the standard error of that level [unit of the frame]
 ======== ========================================================================
+
+ADCSTEP, without a number, is the step of the digitisation [adu]: 1 where the raw frame
+has integers. It is written when these become floating-point numbers.
 """
 
 import dataclasses
@@ -35,7 +39,15 @@ from ndmapper.instruments import LIMITS, Amplifier, why_not
 from ndmapper.numerics.sections import format_section, intersect, parse_section
 from ndmapper.steps import InstrumentTable, table_facts
 
-__all__ = ["Readout", "image_of", "pixel_map", "readouts", "stamp"]
+__all__ = [
+    "Readout",
+    "digitisation_step",
+    "image_of",
+    "keep_digitisation_step",
+    "pixel_map",
+    "readouts",
+    "stamp",
+]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +69,8 @@ class Readout:
         Its overscan pixels; None where there are none, or no longer.
     gain : float or None
         Gain [electron/adu]; None where it is not known.
+    applied_gain : float or None
+        Gain that the array was multiplied by [electron/adu].
     read_noise : float or None
         Read noise [electron].
     saturation : float or None
@@ -73,6 +87,7 @@ class Readout:
     data: Section
     overscan: Section | None = None
     gain: float | None = None
+    applied_gain: float | None = None
     read_noise: float | None = None
     saturation: float | None = None
     level: float | None = None
@@ -81,6 +96,7 @@ class Readout:
 
 
 _SECTIONS = {"AMPSEC": "data", "OVSCSEC": "overscan"}
+_NUMBERS = {"gain", "applied_gain", "read_noise", "level"}
 _FACTS = dict(
     zip(
         AMPLIFIER_CARDS,
@@ -89,6 +105,7 @@ _FACTS = dict(
             ("data", "pixels of amplifier {n}"),
             ("overscan", "overscan of amplifier {n}"),
             ("gain", "[electron/adu] gain of amplifier {n}"),
+            ("applied_gain", "[electron/adu] gain that was applied"),
             ("read_noise", "[electron] read noise of amplifier {n}"),
             ("saturation", "saturation level of amplifier {n}"),
             ("level", "[adu] overscan level of amplifier {n}"),
@@ -208,6 +225,30 @@ def stamp(header: Any, amplifiers: Sequence[Readout]) -> None:
                 header[amplifier_card(stem, n)] = (value, comment.format(n=n))
 
 
+_STEP = "ADCSTEP"
+
+
+def digitisation_step(ndd: NDLater) -> float:
+    """Give the step of the digitisation [adu]; 0 where it is not known to have one."""
+    header = ndd.meta
+    if np.issubdtype(ndd.dtype, np.integer):
+        return 1.0
+    if _STEP not in header and header.get("BITPIX", 0) > 0 and "BSCALE" in header:
+        return abs(float(header["BSCALE"]))  # integers that were scaled when read
+    step = header.get(_STEP, 0.0)
+    if isinstance(step, bool) or not isinstance(step, int | float) or step < 0:
+        msg = f"{_STEP} = {step!r} is no step of a digitisation: expected a number >= 0"
+        raise InstrumentError(msg)
+    return float(step)
+
+
+def keep_digitisation_step(ndd: NDLater, result: NDLater) -> None:
+    """Note in the header of a result that its numbers were integers once."""
+    step = digitisation_step(ndd)
+    if step and np.issubdtype(result.dtype, np.inexact):
+        result.meta[_STEP] = (step, "[adu] step of the digitisation")
+
+
 def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
     facts = {
         field: header[amplifier_card(stem, n)]
@@ -218,7 +259,7 @@ def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
         if field in facts:
             facts[field] = _section(facts[field], amplifier_card(stem, n))
     for stem, (field, _) in _FACTS.items():
-        if field in ("gain", "read_noise", "level") and field in facts:
+        if field in _NUMBERS and field in facts:
             _check_number(field, amplifier_card(stem, n), facts[field])
     return Readout(**{"name": str(n), **facts})
 

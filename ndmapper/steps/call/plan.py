@@ -22,7 +22,11 @@ from ndmapper.steps.call.split import Part, split
 from ndmapper.steps.call.tags import resolve_tags
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import tool_parameters
-from ndmapper.steps.instrument_table import TableFacts, plan_facts
+from ndmapper.steps.instrument_table import (
+    TableFacts,
+    parameters_of_instrument,
+    plan_facts,
+)
 from ndmapper.steps.record.entry import what_ran
 from ndmapper.steps.work_unit import Roles, Targets, WorkUnit
 
@@ -177,6 +181,9 @@ def _make_units(
         )
         of_tool, table = {}, TableFacts()
         parameters = {**bound.parameters, **_key_given(declared, bound, part)}
+        parameters |= parameters_of_instrument(
+            declared.parameters, parameters, declared.name, first
+        )
         if not declared.is_python:
             of_tool = tool_parameters(
                 declared, first, part.calibrations, parameters, settings

@@ -33,6 +33,7 @@ from ndmapper.errors import (
 __all__ = [
     "FromTable",
     "Kind",
+    "OfInstrument",
     "Parameter",
     "Range",
     "Unit",
@@ -656,6 +657,16 @@ class FromTable:
     """Marks the parameter that takes what an instrument table says of amplifiers."""
 
 
+@dataclass(frozen=True)
+class OfInstrument:
+    """
+    Marks a parameter that depends on the instrument: None is what its table says.
+
+    ``Annotated[float | None, OfInstrument()]`` is looked up in the TOML of the
+    instrument of the first input, as ``[steps.NAME]``, before the step runs.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
@@ -673,6 +684,8 @@ class Parameter:
         Its unit.
     is_table : bool
         Whether it takes what an instrument table says.
+    of_instrument : bool
+        Whether None means what the instrument table says of this step.
     """
 
     name: str
@@ -680,6 +693,7 @@ class Parameter:
     default: Any = _EMPTY
     unit: Unit | None = None
     is_table: bool = False
+    of_instrument: bool = False
 
     @classmethod
     def read(cls, parameter: inspect.Parameter, hint: Any) -> "Parameter":
@@ -698,6 +712,7 @@ class Parameter:
             default=parameter.default,
             unit=next((e for e in extras if isinstance(e, Unit)), None),
             is_table=any(isinstance(e, FromTable) for e in extras),
+            of_instrument=any(isinstance(e, OfInstrument) for e in extras),
         )
         if not read.required and read.default is not None:
             try:

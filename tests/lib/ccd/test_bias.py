@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ndmapper.errors import ShapeError
+from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.lib.ccd import add_variance, subtract_bias, subtract_overscan, trim
 from ndmapper.lib.combine import combine_ndds
 
@@ -33,3 +33,17 @@ def test_subtract_bias_of_another_shape_raises(detector):
     ndd = trim(detector.ndd(detector.frame()))
     with pytest.raises(ShapeError):
         subtract_bias(ndd, bias=ndd[:10])
+
+
+def test_subtract_bias_twice_is_refused_unless_it_is_meant(detector):
+    ndd = trim(detector.ndd(detector.frame()))
+    bias = ndd.replace(data=np.full(ndd.shape, 10.0, "f4"))
+    # None is no bias.
+    once = subtract_bias(subtract_bias(ndd, bias=None), bias=bias)
+    assert once.meta["APPBIAS"] == 1
+    with pytest.raises(ParameterError, match="corrected by a bias already"):
+        subtract_bias(once, bias=bias)
+    twice = subtract_bias(once, bias=bias, again=True)
+    np.testing.assert_allclose(ndd.data - twice.data, 20, atol=1e-3)
+    assert twice.meta["APPBIAS"] == 2
+    assert subtract_bias(twice, bias=None).meta["APPBIAS"] == 2

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
+from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import ParameterError
-from ndmapper.lib.ccd import apply_flat, make_flat
+from ndmapper.errors import InstrumentError, ParameterError, UnitError
+from ndmapper.lib.ccd import (
+    add_variance,
+    apply_flat,
+    correct_gain,
+    make_flat,
+    subtract_bias,
+)
 
 FLAT = make_flat.func
 
@@ -73,7 +80,7 @@ def test_make_flat_names_a_saturated_first_frame(normalise):
         FLAT(DataFileList(data=[*files[1:], files[0]]), normalise=normalise)
     assert FLAT(files, normalise="plain", scale=False)[0].flags.max() == 0
     with pytest.raises(ParameterError, match=r"lit \(100% .*SATURATED"):
-        FLAT(files[:1])
+        FLAT(files[:1], normalise="spectral")
     with pytest.raises(ParameterError, match="no good pixel"):
         FLAT(files[:1], normalise="plain")
 
@@ -101,7 +108,7 @@ def test_make_flat_spectral_flags_what_is_beside_the_slit():
         for c in (rng.poisson(light * np.ones((1, 300))).astype("f4") for _ in "123")
     ]
     files = DataFileList(data=[DataFile(data=[ndd]) for ndd in ndds])
-    (flat,) = FLAT(files)
+    (flat,) = FLAT(files, normalise="spectral")
     assert (flat.flags[:10] == Flag.UNILLUMINATED).all()
     assert not flat.flags[25:55].any()
 
@@ -168,3 +175,149 @@ def test_make_flat_frame_without_light_where_another_has_raises():
     files[1][0].data[:] = -3
     with pytest.raises(ParameterError, match="has no light where"):
         FLAT(files, normalise="plain")
+
+
+def saved_lamps(folder, **cards):
+    """Make files of two flats whose primary header has some cards."""
+    files, _ = lamps(levels=(1000.0, 1020.0))
+    paths = []
+    for number, df in enumerate(files):
+        df.meta.update(cards)
+        paths.append(df.save(folder / f"lamp{number}.fits"))
+    return DataFileList([str(folder / f"lamp{n}.fits") for n in range(2)])
+
+
+def test_how_a_flat_is_normalised_has_to_be_known(tmp_path):
+    files = saved_lamps(tmp_path)
+    with config.using(outdir=str(tmp_path)):
+        with pytest.raises(
+            ParameterError, match=r"normalise='plain' .*steps.make_flat"
+        ):
+            make_flat(files, flat="flat.fits")
+        made = make_flat(files, flat="flat.fits", normalise="plain")
+    assert made[0].meta["FLATNORM"] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("cards", "normalise"),
+    [({"VERSION": "kastb"}, "spectral"), ({"INSTRUME": "SIMCAM"}, "plain")],
+)
+def test_how_a_flat_is_normalised_says_the_table_of_the_instrument(
+    tmp_path, cards, normalise
+):
+    files = saved_lamps(tmp_path, **cards)
+    words = {"slit_degree": 1, "slit_degree_along": 1, "knot_spacing": 20.0}
+    with config.using(outdir=str(tmp_path)):
+        made = make_flat(files, flat="flat.fits", **words)
+        assert made[0].meta["FLATNORM"] == normalise
+        assert made.record[-1]["parameters"]["normalise"] == normalise
+        other = make_flat(files, flat="other.fits", normalise="plain")
+    assert other[0].meta["FLATNORM"] == "plain"
+
+
+def test_a_flat_is_stale_where_the_table_says_otherwise(tmp_path):
+    files = saved_lamps(tmp_path)
+    table = tmp_path / "mine.toml"
+    words = {"slit_degree": 1, "slit_degree_along": 1, "knot_spacing": 20.0}
+
+    def made():
+        text = table.read_text()
+        with config.using(outdir=str(tmp_path), instrument=str(table)):
+            flat = make_flat(files, flat="flat.fits", reprocess="auto", **words)
+        return text, flat[0].meta["FLATNORM"]
+
+    for normalise in ("plain", "spectral"):
+        table.write_text(f'schema = 1\n[steps.make_flat]\nnormalise = "{normalise}"\n')
+        assert made()[1] == normalise
+    table.write_text('schema = 1\n[steps.make_flat]\nnormalise = "plan"\n')
+    with pytest.raises(ParameterError, match=r"mine.toml, steps.make_flat: normalise"):
+        made()
+    table.write_text('schema = 1\n[steps]\nmake_flat = "plain"\n')
+    with pytest.raises(InstrumentError, match=r"steps.make_flat: expected a table"):
+        made()
+
+
+def flat_of(detector, **words):
+    """Make a flat of one frame of a detector with two amplifiers."""
+    frame = subtract_bias(detector.trimmed(20000.0), bias=None)
+    if words.pop("gains", True):
+        frame = correct_gain(frame, **words)
+    ndd = add_variance(frame)
+    (flat,) = FLAT(
+        DataFileList(data=[DataFile(data=[ndd])]), normalise="plain", scale=False
+    )
+    return flat
+
+
+def test_flat_of_frames_of_another_unit_is_refused(detector):
+    frame = subtract_bias(detector.trimmed(1000.0), bias=None)
+    flats = {"adu": flat_of(detector, gains=False), "electron": flat_of(detector)}
+    for unit, flat in flats.items():
+        assert flat.meta["FLATUNIT"] == unit
+    with pytest.raises(UnitError, match="in electron, but this frame is in adu"):
+        apply_flat(frame, flat=flats["electron"])
+    with pytest.raises(UnitError, match="in adu, but this frame is in electron"):
+        apply_flat(correct_gain(frame), flat=flats["adu"])
+    for image, unit in ((frame, "adu"), (correct_gain(frame), "electron")):
+        result = apply_flat(add_variance(image), flat=flats[unit])
+        halves = [np.median(result.data[part]) for part in detector.data]
+        # 2400 pixels of 33 electrons: 0.7 electrons and 0.15 of the flat, of 1000.
+        assert halves[0] / halves[1] == pytest.approx(1, abs=0.006)
+
+
+def test_flat_of_other_relations_between_gains_is_refused(detector):
+    frame = add_variance(correct_gain(subtract_bias(detector.trimmed(99), bias=None)))
+    flat = flat_of(detector, gain=2.0)
+    with pytest.raises(ParameterError, match=r"gains 2, 1.25 and 2, 2, which are not"):
+        apply_flat(frame, flat=flat)
+    assert flat.meta["GAINCOR2"] == 2
+
+
+@pytest.mark.parametrize("kind", [None, "illumination"])
+def test_flat_of_one_kind_is_applied_once(kind):
+    flat = NDLater(np.full((4, 5), 1.25))
+    if kind is not None:
+        flat.meta["FLATKIND"] = kind
+    key = "APPFLAT" if kind is None else "APPILLUM"
+    once = apply_flat(NDLater(np.full((4, 5), 100.0)), flat=flat)
+    assert once.meta[key] == 1
+    with pytest.raises(ParameterError, match=rf"already \({key} = 1\); again=True"):
+        apply_flat(once, flat=flat)
+    twice = apply_flat(once, flat=flat, again=True)
+    assert (twice.meta[key], twice.data[0, 0]) == (2, 64)
+    # One of the other kind is another correction.
+    other = NDLater(np.ones((4, 5)))
+    other.meta["FLATKIND"] = "pixel flat" if kind else "illumination"
+    assert apply_flat(once, flat=other).data[0, 0] == 80
+
+
+def test_flat_of_a_kind_that_is_not_known_is_refused():
+    flat = NDLater(np.ones((4, 5)))
+    flat.meta["FLATKIND"] = "sky"
+    with pytest.raises(ParameterError, match="FLATKIND = 'sky'"):
+        apply_flat(NDLater(np.ones((4, 5))), flat=flat)
+
+
+@pytest.mark.parametrize("value", ["yes", -1, True, 1.5])
+def test_card_of_corrections_that_was_edited_is_named(value):
+    ndd = NDLater(np.ones((4, 5)))
+    ndd.meta["APPFLAT"] = value
+    with pytest.raises(InstrumentError, match=r"APPFLAT = .* is no number"):
+        apply_flat(ndd, flat=NDLater(np.ones((4, 5))))
+
+
+def test_missing_bias_is_told(detector, caplog):
+    frame = detector.trimmed(1000.0)
+    flat = NDLater(np.ones(frame.shape))
+    for step in (add_variance, lambda ndd: apply_flat(ndd, flat=flat)):
+        master = NDLater(np.ones(frame.shape), unit="adu")
+        for ndd, told in (
+            (frame, True),
+            (subtract_bias(frame, bias=None), False),
+            (subtract_bias(frame, bias=master), False),
+        ):
+            step(ndd)
+            assert ("no bias was subtracted from this frame" in caplog.text) == told
+            caplog.clear()
+    add_variance(frame, poisson=False)
+    assert "no bias" not in caplog.text

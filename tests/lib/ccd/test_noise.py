@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 
-from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.ccd import add_variance, correct_gain, trim
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import InstrumentError, ParameterError, UnitError
+from ndmapper.lib.ccd import (
+    add_variance,
+    correct_gain,
+    subtract_bias,
+    subtract_overscan,
+    trim,
+)
 
 
 # 20 frames of 4800 pixels: pulls of width 1 within 0.25 per cent. The variance is made
@@ -92,3 +100,96 @@ def test_correct_gain_leaves_a_gain_card_that_means_something_else(detector):
 def test_correct_gain_keeps_single_precision(detector):
     result = correct_gain(add_variance(detector.trimmed()))
     assert (result.dtype, result.variance.dtype) == (np.float32, np.float32)
+
+
+def coarse(noise, gain=8.0, shape=(200, 200), strip=24):
+    """Make a dark raw frame of integers with little read noise [adu]."""
+    rng = np.random.default_rng(round(100 * noise))
+    ny, nx = shape
+    counts = np.rint(1000.3 + rng.normal(0, noise, (ny, nx + strip)))
+    header = fits.Header()
+    header["GAIN"], header["RDNOISE"] = gain, noise * gain
+    header["DATASEC"] = f"[1:{nx},1:{ny}]"
+    header["BIASSEC"] = f"[{nx + 1}:{nx + strip},1:{ny}]"
+    return counts, header
+
+
+def written(folder, how, counts, header):
+    path = folder / "raw.fits"
+    if how == "compressed":
+        image = fits.CompImageHDU(counts.astype("u2"), header)
+        fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    elif how == "scaled":
+        image = fits.PrimaryHDU((counts / 2).astype("i2") * 2.0, header)
+        image.scale("int16", bscale=2.0)
+        image.writeto(path)
+    else:
+        fits.PrimaryHDU(counts.astype(how), header).writeto(path)
+    return DataFile(path)[0]
+
+
+@pytest.mark.parametrize(
+    ("how", "step"),
+    [("u2", 1), ("i2", 1), ("i4", 1), ("u1", 1), ("compressed", 1), ("scaled", 2),
+     ("f4", 0), ("f8", 0)],
+)  # fmt: skip
+def test_integers_of_a_raw_frame_have_the_noise_of_their_rounding(how, step, tmp_path):
+    counts, header = coarse(0.5, shape=(30, 30))
+    if how == "u1":
+        counts -= 900
+    frame = trim(subtract_overscan(written(tmp_path, how, counts, header)))
+    level = frame.meta["OVSCERR1"] ** 2
+    result = add_variance(frame, poisson=False)
+    expected = 0.25 + step**2 / 12 + level
+    np.testing.assert_allclose(result.variance, expected, rtol=1e-5)
+    gained = correct_gain(frame)  # in electrons it is the same, in whatever order
+    for other in (correct_gain(result), add_variance(gained, poisson=False)):
+        np.testing.assert_allclose(other.variance, 64 * expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0, 3.0])
+def test_frames_of_coarse_steps_have_pulls_of_width_one(noise):
+    # 40000 pixels: 0.4 per cent; the mean of 4800 overscan pixels is common to all.
+    counts, header = coarse(noise)
+    raw = NDLater(counts.astype("u2"), meta=header)
+    result = add_variance(trim(subtract_overscan(raw)), poisson=False)
+    pulls = result.data / np.sqrt(result.variance)
+    assert pulls.std() == pytest.approx(1, abs=0.02)
+
+
+def test_integers_without_overscan_keep_their_step_through_the_bias():
+    raw = NDLater(np.full((4, 5), 100, "u2"))
+    raw.meta.update(GAIN=2.0, RDNOISE=4.0)
+    frame = subtract_bias(raw, bias=NDLater(np.full((4, 5), 99.5, "f4")))
+    result = add_variance(frame, poisson=False)
+    np.testing.assert_allclose(result.variance, 4 + 1 / 12, rtol=1e-6)
+
+
+def test_integers_that_were_divided_are_rounded_no_more():
+    raw = NDLater(np.full((4, 5), 100, "u2"))
+    raw.meta.update(GAIN=2.0, RDNOISE=4.0)
+    assert (add_variance(raw / 3, poisson=False).variance == 4).all()
+
+
+def test_step_of_the_digitisation_can_be_given(detector):
+    frame = detector.trimmed()
+    more = add_variance(frame, poisson=False, adc_step=12.0).variance
+    less = add_variance(frame, poisson=False).variance
+    np.testing.assert_allclose(more - less, 12, rtol=1e-5)
+
+
+def test_less_read_noise_than_a_third_of_a_step_is_told(caplog):
+    for noise in (0.25, 0.35):
+        counts, header = coarse(noise, shape=(20, 20))
+        raw = NDLater(counts.astype("u2"), meta=header)
+        add_variance(trim(subtract_overscan(raw)))
+        assert ("0.25 of a step of its digitisation" in caplog.text) == (noise < 0.3)
+        caplog.clear()
+
+
+@pytest.mark.parametrize("step", ["one", -1.0, True])
+def test_step_that_was_edited_is_named(detector, step):
+    frame = detector.trimmed()
+    frame.meta["ADCSTEP"] = step
+    with pytest.raises(InstrumentError, match=r"ADCSTEP = .* is no step"):
+        add_variance(frame)

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from ndmapper.data import NDLater
-from ndmapper.errors import InstrumentError, ParameterError
+from ndmapper.data import Flag, NDLater
+from ndmapper.errors import InstrumentError, ParameterError, ShapeError
 from ndmapper.lib.ccd import Readout, readouts, stamp, subtract_overscan, trim
 
+METHODS = ["mean", "median", "row", "polynomial", "chebyshev", "spline"]
 
-@pytest.mark.parametrize("method", ["mean", "median", "polynomial"])
+
+@pytest.mark.parametrize("method", METHODS)
 def test_subtract_overscan_takes_the_level_of_each_amplifier(detector, method):
     result = subtract_overscan(detector.ndd(detector.frame(500.0)), method=method)
     for k, part in enumerate(detector.data):
@@ -33,6 +35,76 @@ def test_subtract_overscan_polynomial_follows_a_drift(detector):
     rows = result.data[detector.data[0]].mean(axis=1)
     # 40 pixels of 3 adu: 0.5 adu a row; the drift was 60 adu from end to end.
     assert np.abs(rows).max() < 2.5
+
+
+def test_subtract_overscan_flags_lines_of_which_the_level_is_doubtful(caplog):
+    counts = 1000 + np.random.default_rng(16).normal(0, 3, (300, 60))
+    counts[140:] += 6
+    counts[135:145, 40:] += 300  # a star, just where the level jumps
+    result = subtract_overscan(NDLater(counts), overscan="[41:60,1:300]")
+    flagged = np.flatnonzero((result.flags & Flag.BAD).any(axis=1))
+    assert set(range(135, 145)) <= set(flagged) <= set(range(110, 170))
+    assert "its level jumps, 1 times" in caplog.text
+    # 4000 pixels of 3 adu, and the level of more than 100 lines of 20: 0.08 adu.
+    for part in (result.data[:100, :40], result.data[180:, :40]):
+        assert part.mean() == pytest.approx(0, abs=0.4)
+    assert result.meta["OVSCERR1"] < 0.2
+
+
+def test_subtract_overscan_warns_of_a_level_that_it_does_not_follow(detector, caplog):
+    result = subtract_overscan(detector.ndd(detector.frame(drift=5.0)))
+    assert "its level changes from line to line by 2.9 adu (rms)" in caplog.text
+    assert result.meta["OVSCERR1"] == pytest.approx(5 / np.sqrt(3), rel=0.1)
+    caplog.clear()
+    for words in ({"method": "spline"}, {"method": "row"}):
+        result = subtract_overscan(detector.ndd(detector.frame(drift=5.0)), **words)
+        assert "its level changes" not in caplog.text
+        assert result.meta["OVSCERR1"] < 1
+
+
+def corner(image, overscan):
+    """Subtract the mean of an overscan, in the manner of a user."""
+    assert set(overscan) == {"xmin", "xmax", "ymin", "ymax"}
+    strip = image[
+        overscan["ymin"] : overscan["ymax"], overscan["xmin"] : overscan["xmax"]
+    ]
+    return image - strip.mean()
+
+
+def known(image, overscan):
+    return corner(image, overscan), 0.25
+
+
+def test_subtract_overscan_by_a_function_of_a_user(detector):
+    ndd = detector.ndd(detector.frame())
+    result = subtract_overscan(ndd, method=corner)
+    expected = subtract_overscan(ndd, clip=99.0)
+    np.testing.assert_allclose(result.data, expected.data, atol=0.2)
+    assert result.meta["OVSCERR1"] == 0
+    assert subtract_overscan(ndd, method=known).meta["OVSCERR2"] == 0.5
+
+
+def test_subtract_overscan_by_a_function_that_gives_no_number_is_flagged(detector):
+    def lost(image, overscan):
+        image[3] = np.nan
+        return image
+
+    result = subtract_overscan(detector.ndd(detector.frame()), method=lost)
+    assert set(np.argwhere(result.flags)[:, 0]) == {3}
+
+
+def test_subtract_overscan_by_a_function_of_another_shape_raises(detector):
+    with pytest.raises(ShapeError, match="returned an image of shape"):
+        subtract_overscan(
+            detector.ndd(detector.frame()), method=lambda image, overscan: image[:5]
+        )
+
+
+def test_subtract_overscan_of_long_integers_is_exact():
+    counts = np.full((20, 30), 2**24 + 1, "i4")
+    counts[:, 25:] = 1000
+    result = subtract_overscan(NDLater(counts), overscan="[26:30,1:20]")
+    assert (result.data[:, :25] == 2**24 + 1 - 1000).all()
 
 
 def test_subtract_overscan_flags_saturated_pixels_of_the_raw_frame(detector):

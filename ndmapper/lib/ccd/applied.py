@@ -1,0 +1,72 @@
+"""
+Which corrections a frame has had, so that none is applied twice by mistake.
+
+Each is counted in a card of the extension: APPBIAS, APPDARK, APPFLAT (pixel flat),
+APPILLUM (illumination) and APPFRNG (fringes). 0 means that there was none to apply.
+"""
+
+import logging
+from typing import Any
+
+from ndmapper.data import NDLater
+from ndmapper.errors import InstrumentError, ParameterError
+
+__all__ = ["applied_card", "mark_none", "times_applied", "warn_without_bias"]
+
+log = logging.getLogger(__name__)
+
+_CARDS = {
+    "bias": ("APPBIAS", "biases subtracted"),
+    "dark": ("APPDARK", "darks subtracted"),
+    "pixel flat": ("APPFLAT", "pixel flats divided by"),
+    "illumination": ("APPILLUM", "illumination corrections divided by"),
+    "fringes": ("APPFRNG", "fringe frames subtracted"),
+}
+
+
+def times_applied(header: Any, kind: str) -> int | None:
+    """Tell how often a correction was applied; None where no step had to do with it."""
+    key, _ = _CARDS[kind]
+    found = header.get(key)
+    if found is not None and (type(found) is not int or found < 0):
+        msg = f"{key} = {found!r} is no number of corrections: expected 0, 1, ..."
+        raise InstrumentError(msg)
+    return found
+
+
+def applied_card(ndd: NDLater, kind: str, *, again: bool = False) -> tuple[str, Any]:
+    """
+    Give the card that counts a correction which is about to be applied to a frame.
+
+    Raises
+    ------
+    ParameterError
+        If it was applied before, unless it is to be applied again.
+    """
+    key, comment = _CARDS[kind]
+    before = times_applied(ndd.meta, kind) or 0
+    if before and not again:
+        msg = (
+            f"this frame was corrected by a {kind} already ({key} = {before}); "
+            "again=True does it again"
+        )
+        raise ParameterError(msg)
+    return key, (before + 1, comment)
+
+
+def mark_none(ndd: NDLater, kind: str) -> NDLater:
+    """Copy a frame, noting that there was nothing of a kind to correct it by."""
+    result: NDLater = ndd.copy()
+    key, comment = _CARDS[kind]
+    result.meta[key] = (times_applied(ndd.meta, kind) or 0, comment)
+    return result
+
+
+def warn_without_bias(ndd: NDLater, so_that: str) -> None:
+    """Warn that no step has subtracted a bias, nor was told that there is none."""
+    if times_applied(ndd.meta, "bias") is None:
+        log.warning(
+            "no bias was subtracted from this frame, so that %s; use subtract_bias "
+            "before, with bias=None if there is none",
+            so_that,
+        )
