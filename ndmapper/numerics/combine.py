@@ -45,14 +45,14 @@ class Combined:
     flags : ndarray of unsigned int, shape (ny, ...)
         The flags of the pixels that were used, joined by OR; uint16, or
         the widest type of the frames where that is wider.
-    count : ndarray of uint16, shape (ny, ...)
+    count : ndarray of uint16 or uint32, shape (ny, ...)
         How many frames were used.
     """
 
     data: npt.NDArray[np.float64]
     variance: npt.NDArray[np.float64]
     flags: npt.NDArray[np.unsignedinteger]
-    count: npt.NDArray[np.uint16]
+    count: npt.NDArray[np.unsignedinteger]
 
 
 def combine(
@@ -133,7 +133,7 @@ def combine(
         data=np.empty(shape),
         variance=np.empty(shape),
         flags=np.zeros(shape, np.uint16),
-        count=np.zeros(shape, np.uint16),
+        count=np.zeros(shape, np.result_type(np.uint16, np.min_scalar_type(n))),
     )
     has_variance = variance is not None and all(v is not None for v in variance)
     own_bits = np.min_scalar_type(no_data_flag | clipped_flag)
@@ -212,9 +212,14 @@ def _check(
                 )
                 raise ValueError(msg)
     if scale is not None and (
-        len(scale) != len(data) or not np.all(np.isfinite(scale)) or 0 in list(scale)
+        len(scale) != len(data)
+        or not np.all(np.isfinite(scale))
+        or not np.all(np.asarray(scale) > 0)
     ):
-        msg = f"{len(data)} frames need as many finite scale factors, not {scale}"
+        msg = (
+            f"{len(data)} frames need as many positive and finite scale factors, not "
+            f"{scale}"
+        )
         raise ValueError(msg)
     return len(data)
 

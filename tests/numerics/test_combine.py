@@ -332,3 +332,13 @@ def test_median_variance_counts_what_is_used_alone():
 
 def test_median_variance_of_nothing_is_unknown():
     assert np.isnan(median_variance(np.ones((3, 1)), np.zeros((3, 1), bool))).all()
+
+
+def test_combine_counts_more_than_65535_frames():
+    frame = np.ones((1, 1))
+    result = combine([frame] * 70000)
+    assert result.count[0, 0] == 70000
+
+
+def test_combine_many_frames_are_counted_in_16_bits_while_they_fit():
+    assert combine([np.ones((1, 1))] * 3).count.dtype == np.uint16
