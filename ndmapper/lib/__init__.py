@@ -7,8 +7,8 @@ overscan_methods
     How the overscan is fitted, by name; the fits are in `ndmapper.numerics.overscan`.
 combine, cosmetics, calibrator
     Combining frames, cosmic rays and bad pixels, and a whole chain in one object.
-alike
-    Whether the frames of a stack were taken alike, by their headers.
+alike, frame_factors
+    Whether the frames of a stack were taken alike; their scales, offsets and weights.
 flagging
     Flags of the pixels of a step's result.
 muse

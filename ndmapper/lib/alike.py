@@ -10,7 +10,8 @@ from ndmapper.instruments.conditions import Value
 __all__ = ["SETUP", "check_alike"]
 
 SETUP = (
-    "binning", "exptime", "filter", "filters", "gain_setting", "read_mode", "read_speed",
+    "binning", "exptime", "filter", "filters", "gain_setting", "read_mode",
+    "read_speed",
 )  # fmt: skip
 """Descriptors of instruments that the frames of a stack have in common."""
 

@@ -81,11 +81,11 @@ def test_combine_scales_the_frames():
 
 
 def test_combine_ndds_reads_each_file_by_rows(tmp_path):
-    # 3000 x 3000 pixels of three frames are taken a few hundred rows at a time.
+    # 1500 x 1500 pixels of three frames are taken a few hundred rows at a time.
     names = []
     for number in range(3):
         path = tmp_path / f"{number}.fits"
-        data = np.full((3000, 3000), number, "i2")
+        data = np.full((1500, 1500), number, "i2")
         DataFile(path, data=[NDLater(data)], mode="new").save()
         names.append(path)
     ndds = [DataFile(path)[0] for path in names]
@@ -93,7 +93,8 @@ def test_combine_ndds_reads_each_file_by_rows(tmp_path):
         result = combine_ndds(ndds, method="median")
     assert result.data[-1, -1] == 1
     assert counted.reads > 3
-    assert counted.bytes == 3 * 3000 * 3000 * 2
+    # Some of the rows are read before, since they tell the noise of all.
+    assert 1 <= counted.bytes / (3 * 1500 * 1500 * 2) < 1.05
 
 
 def test_combine_ndds_high_flags_leave_out_the_pixel_and_are_kept():
