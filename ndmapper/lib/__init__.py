@@ -8,7 +8,9 @@ overscan_methods
 combine, cosmetics, calibrator
     Combining frames, cosmic rays and bad pixels, and a whole chain in one object.
 image
-    Calibrated images: background, sources, photometry.
+    Mosaics, alignment, stacking, background, sources and photometry of images.
+alike, frame_factors
+    Whether the frames of a stack were taken alike; their scales, offsets and weights.
 flagging
     Flags of the pixels of a step's result.
 muse

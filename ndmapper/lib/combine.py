@@ -1,5 +1,6 @@
 """Combining frames, extension by extension; a combined bias is nothing else."""
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -8,22 +9,50 @@ import numpy.typing as npt
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import IdentError, ShapeError, UnitError
+from ndmapper.engines.quality import qc
+from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
+from ndmapper.lib.alike import check_alike
+from ndmapper.lib.frame_factors import (
+    Given,
+    level_differences,
+    offsets,
+    scales,
+    weights_of,
+)
+from ndmapper.numerics.clipping import RejectionKind
+from ndmapper.numerics.combine import Combined, CombineMethod
 from ndmapper.numerics.combine import combine as combine_arrays
-from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.formulas import float_type, narrowed
+from ndmapper.parallel.cores import count_threads
 from ndmapper.steps import Range, run_task
 
 __all__ = ["combine", "combine_files", "combine_ndds", "make_bias"]
 
+log = logging.getLogger(__name__)
 
-@run_task(each="list", outputs="combined", suffix="_comb")
+_MANY_REJECTED = 0.05
+"""A frame that loses a larger share of its pixels does not belong to the others."""
+
+_LEVEL_TOLERANCE = 0.5
+"""Levels of biases differ by less, in units of the noise of a pixel."""
+
+
+@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 2})
 def combine(
     files: DataFileList,
     *,
-    method: Literal["mean", "median", "sigclip"] = "sigclip",
+    method: CombineMethod = "sigclip",
+    reject: RejectionKind | None = None,
     low: Annotated[float, Range(gt=0)] = 4.0,
     high: Annotated[float, Range(gt=0)] = 4.0,
-    scale: Sequence[float] | None = None,
+    nlow: Annotated[int, Range(ge=0)] = 1,
+    nhigh: Annotated[int, Range(ge=0)] = 1,
+    scale: str | Sequence[float] | None = None,
+    zero: str | Sequence[float] | None = None,
+    weights: str | Sequence[float] | None = None,
+    section: str | None = None,
+    mixed: str | Sequence[str] = (),
+    maps: bool = False,
 ) -> list[NDLater]:
     """
     Combine aligned frames: ``combine(files, combined='name of the product.fits')``.
@@ -32,28 +61,78 @@ def combine(
     ----------
     files : DataFileList
         The frames.
-    method : {'mean', 'median', 'sigclip'}
-        How they are combined.
+    method : {'mean', 'median', 'sum', 'weighted', 'sigclip'}
+        How they are combined. ``'sum'`` is that of all frames: where a value was
+        rejected, the mean of the others stands for it. ``'weighted'`` is a mean with
+        `weights`. ``'sigclip'``, the default, is a mean with the rejection ``'noise'``.
+    reject : {'none', 'minmax', 'sigclip', 'avsigclip', 'percentile', 'noise'}, optional
+        What is left out at each pixel: the `nlow` lowest and `nhigh` highest values;
+        values beyond the limits about the median, in units of the scatter of the pixel
+        (``'sigclip'``), of the scatter of its row (``'avsigclip'``), or of half the
+        distance of its percentiles 16 and 84; or values that do not agree with the mean
+        of all within the noise that is expected at that level (``'noise'``), which
+        works from three frames on. By default nothing is left out, but for the method
+        ``'sigclip'``.
     low, high : float
-        Limits of the clipping [standard deviations].
-    scale : sequence of float, optional
-        Each frame is multiplied by its number first.
+        Limits of the clipping, below and above [standard deviations].
+    nlow, nhigh : int
+        How many values ``'minmax'`` leaves out.
+    scale : str or sequence of float, optional
+        What each frame is multiplied by: a number for each; ``'mean'`` or ``'median'``,
+        which bring all to that of the first; or the name of a keyword, such as
+        ``'EXPTIME'``, by whose value they are divided.
+    zero : str or sequence of float, optional
+        What is added to each frame after it was scaled, likewise: ``'mean'`` and
+        ``'median'`` bring each extension to the level of the first frame.
+    weights : str or sequence of float, optional
+        Weights of the mean: a number for each frame, its ``'mean'`` or ``'median'``, or
+        a keyword. The method ``'weighted'`` by itself takes the inverse of the typical
+        variance of each frame. They are never made of a pixel's own counts.
+    section : str, optional
+        Where ``'mean'`` and ``'median'`` are taken, as ``'[x1:x2,y1:y2]'``.
+    mixed : str or sequence of str
+        In what the frames may differ, by the names of descriptors: ``'binning'``,
+        ``'exptime'``, ``'filter'``, ``'filters'``, ``'gain_setting'``, ``'read_mode'``,
+        ``'read_speed'``. Otherwise frames whose headers say that they were not taken
+        alike are refused; exposure times may differ under `scale`.
+    maps : bool
+        Keep how many values were used and rejected at each pixel, as extras COUNT and
+        REJECTED of each extension.
 
     Returns
     -------
     list of NDLater
-        The combined extensions.
+        The combined extensions. Where a frame has no variance, the noise comes from the
+        scatter between the frames, pooled over the pixels of a level. Where at least
+        half of the values of a pixel were rejected, or its last two disagree, it is
+        flagged BAD, and is the median of all, with the variance of their scatter.
     """
-    return combine_files(files, method=method, low=low, high=high, scale=scale)
+    return combine_files(
+        files,
+        method=method,
+        reject=reject,
+        low=low,
+        high=high,
+        nlow=nlow,
+        nhigh=nhigh,
+        scale=scale,
+        zero=zero,
+        weights=weights,
+        section=section,
+        mixed=mixed,
+        maps=maps,
+    )
 
 
-@run_task(each="list", outputs="bias", suffix="_bias")
+@run_task(each="list", outputs="bias", suffix="_bias", options={"revision": 2})
 def make_bias(
     files: DataFileList,
     *,
     method: Literal["mean", "median", "sigclip"] = "sigclip",
     low: Annotated[float, Range(gt=0)] = 4.0,
     high: Annotated[float, Range(gt=0)] = 4.0,
+    zero: Literal["mean", "median"] | None = None,
+    mixed: str | Sequence[str] = (),
 ) -> list[NDLater]:
     """
     Combine bias frames: ``make_bias(files, bias='name of the product.fits')``.
@@ -67,16 +146,35 @@ def make_bias(
         How they are combined; clipping takes cosmic rays out.
     low, high : float
         Limits of the clipping [standard deviations].
+    zero : {'mean', 'median'}, optional
+        Bring all frames to their mean level first, as this statistic tells it. Without
+        it, frames whose levels differ by more than half of the noise of a pixel are
+        refused.
+    mixed : str or sequence of str
+        In what the frames may differ, as for `combine`.
 
     Returns
     -------
     list of NDLater
-        The combined bias, with its variance.
+        The combined bias, with its variance, of which the scatter of the levels is a
+        part.
     """
-    return combine_files(files, method=method, low=low, high=high)
+    return combine_files(
+        files, method=method, low=low, high=high, zero=zero, mixed=mixed, one_level=True
+    )
 
 
-def combine_files(files: Sequence[DataFile], **options: Any) -> list[NDLater]:
+def combine_files(
+    files: Sequence[DataFile],
+    *,
+    scale: Given = None,
+    zero: Given = None,
+    weights: Given = None,
+    section: str | None = None,
+    mixed: str | Sequence[str] = (),
+    one_level: bool = False,
+    **options: Any,
+) -> list[NDLater]:
     """
     Combine files extension by extension, paired by ident.
 
@@ -84,6 +182,11 @@ def combine_files(files: Sequence[DataFile], **options: Any) -> list[NDLater]:
     ----------
     files : sequence of DataFile
         The files.
+    scale, zero, weights, section, mixed
+        As for `combine`.
+    one_level : bool
+        Whether all frames are of one level, as biases are: if not, they are refused
+        or brought to their mean level by `zero`.
     **options : object
         As for `combine_ndds`.
 
@@ -96,36 +199,55 @@ def combine_files(files: Sequence[DataFile], **options: Any) -> list[NDLater]:
     ------
     IdentError
         If the files do not have the same extensions.
+    ParameterError
+        If there are none, or their headers say that they were not taken alike.
     """
+    if not files:
+        msg = "there are no files to combine"
+        raise ParameterError(msg)
     kept = distinct_exposures(files)
-    scale = options.get("scale")
-    if scale is not None and len(scale) == len(files):
-        options["scale"] = [scale[position] for position in kept]
+    scale, zero, weights = (
+        given
+        if given is None or isinstance(given, str) or len(given) != len(files)
+        else [given[position] for position in kept]
+        for given in (scale, zero, weights)
+    )
     files = [files[position] for position in kept]
-    first = files[0]
-    for df in files[1:]:
-        if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):
-            msg = (
-                f"{df} has the extensions {list(df.idents)}, but {first} has "
-                f"{list(first.idents)}; combine files with the same extensions"
-            )
-            raise IdentError(msg)
+    mixed = (mixed,) if isinstance(mixed, str) else mixed
+    check_alike(files, mixed=mixed, is_scaled=scale is not None)
+    _check_idents(files)
     names = [str(df.filename or f"file {n + 1}") for n, df in enumerate(files)]
-    return [
-        combine_ndds(
-            [df[df.idents.index(ident)] for df in files], names=names, **options
+    factors = scales(files, scale, section)
+    numbers = weights_of(files, weights, section)
+    combined = []
+    for ident in files[0].idents:
+        ndds = [df[df.idents.index(ident)] for df in files]
+        added = offsets(files, ndds, zero, section, factors)
+        error = 0.0
+        if one_level:
+            added, error = _to_one_level(ndds, names, added)
+        made = combine_ndds(
+            ndds, names=names, scale=factors, zero=added, weights=numbers, **options
         )
-        for ident in first.idents
-    ]
+        if made.variance is not None and error:
+            made.variance = made.variance + error
+        combined.append(made)
+    return combined
 
 
 def combine_ndds(
     ndds: Sequence[NDLater],
     *,
     method: str = "sigclip",
+    reject: RejectionKind | None = None,
     low: float = 4.0,
     high: float = 4.0,
+    nlow: int = 1,
+    nhigh: int = 1,
     scale: Sequence[float] | None = None,
+    zero: Sequence[float] | None = None,
+    weights: Sequence[float] | None = None,
+    maps: bool = False,
     names: Sequence[str] | None = None,
 ) -> NDLater:
     """
@@ -135,55 +257,175 @@ def combine_ndds(
     ----------
     ndds : sequence of NDLater
         The images.
-    method : str
-        ``'mean'``, ``'median'`` or ``'sigclip'``.
+    method, reject : str
+        As for `combine`.
     low, high : float
         Limits of the clipping [standard deviations].
-    scale : sequence of float, optional
-        Each image is multiplied by its number first.
+    nlow, nhigh : int
+        How many values ``'minmax'`` leaves out.
+    scale, zero, weights : sequence of float, optional
+        Each image is multiplied by its scale, then its zero is added; weights are those
+        of the mean.
+    maps : bool
+        Keep how many values were used and rejected, as for `combine`.
     names : sequence of str, optional
         What they are called, for errors.
 
     Returns
     -------
     NDLater
-        The combined image, with the header of the first one. Where all images have a
-        variance, its variance follows from theirs, else from their scatter.
+        The combined image, with the header of the first one, as wide as the widest.
+        Where all images have a variance, its variance follows from theirs, else from
+        the scatter between them.
 
     Raises
     ------
+    ParameterError
+        If there are none, a scale or weight is not positive, or a method that rejects
+        by itself is given another rejection.
     ShapeError, UnitError
         If shapes or units differ.
     """
-    first = ndds[0]
     names = names or [f"image {n + 1}" for n in range(len(ndds))]
-    for name, ndd in zip(names, ndds, strict=True):
-        if ndd.shape != first.shape:
-            msg = f"{name} has shape {ndd.shape}, but {names[0]} has {first.shape}"
-            raise ShapeError(msg)
-        if ndd.unit != first.unit:
-            msg = f"{name} is in {ndd.unit}, but {names[0]} in {first.unit}"
-            raise UnitError(msg)
+    _check_images(ndds, names)
+    _check_words(method, reject, names, scale, weights)
+    first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
     result = combine_arrays(
         [_Rows(ndd, "data") for ndd in ndds],
         [_Rows(ndd, "variance") for ndd in ndds] if has_variance else None,
         [_Rows(ndd, "flags") if ndd.has("flags") else None for ndd in ndds],
         method=method,
-        scale=scale,
+        reject=reject,
         low=low,
         high=high,
+        nlow=nlow,
+        nhigh=nhigh,
+        scale=scale,
+        zero=zero,
+        weights=weights,
         bad_flags=first.bad_flags,
         no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
+        doubtful_flag=first.flag_table.like_own(Flag.BAD),
+        threads=count_threads(),
     )
+    _report(result, names, first.ident, is_chosen=reject == "minmax")
     known = has_variance or len(ndds) > 1
+    kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
     combined = first.replace(
-        data=result.data.astype(np.float32),
-        variance=narrowed(result.variance, np.dtype("f4")) if known else None,
+        data=result.data.astype(kind, copy=False),
+        variance=narrowed(result.variance, kind) if known else None,
         flags=result.flags,
     )
     combined.meta["NCOMBINE"] = (len(ndds), "number of frames combined")
+    if maps:
+        combined.extras["COUNT"] = NDLater(result.count)
+        combined.extras["REJECTED"] = NDLater(result.rejected)
     return combined
+
+
+def _check_idents(files: Sequence[DataFile]) -> None:
+    first = files[0]
+    for df in files[1:]:
+        if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):
+            msg = (
+                f"{df} has the extensions {list(df.idents)}, but {first} has "
+                f"{list(first.idents)}; combine files with the same extensions"
+            )
+            raise IdentError(msg)
+
+
+def _check_images(ndds: Sequence[NDLater], names: Sequence[str]) -> None:
+    if not ndds:
+        msg = "there are no images to combine"
+        raise ParameterError(msg)
+    first = ndds[0]
+    for name, ndd in zip(names, ndds, strict=True):
+        if ndd.shape != first.shape:
+            msg = (
+                f"{name} has shape {ndd.shape}, but {names[0]} has {first.shape}; "
+                "leave it out, or bring the images to one shape first"
+            )
+            raise ShapeError(msg)
+        if ndd.unit != first.unit:
+            msg = f"{name} is in {ndd.unit}, but {names[0]} in {first.unit}"
+            raise UnitError(msg)
+
+
+def _check_words(
+    method: str,
+    reject: str | None,
+    names: Sequence[str],
+    scale: Sequence[float] | None,
+    weights: Sequence[float] | None,
+) -> None:
+    if method == "sigclip" and reject not in (None, "noise"):
+        msg = (
+            f"method 'sigclip' rejects by the noise, not by reject={reject!r}; give "
+            "method='mean' with it"
+        )
+        raise ParameterError(msg)
+    if weights is not None and method == "median":
+        msg = "a median has no weights; give method='weighted', or no weights"
+        raise ParameterError(msg)
+    for what, given in (("scale", scale), ("weight", weights)):
+        for name, number in zip(names, given or (), strict=False):
+            if not 0 < number < np.inf:
+                msg = (
+                    f"{name} has the {what} {number}, which must be positive and finite"
+                )
+                raise ParameterError(msg)
+
+
+def _to_one_level(
+    ndds: Sequence[NDLater], names: Sequence[str], added: list[float] | None
+) -> tuple[list[float] | None, float]:
+    """Bring biases to their mean level, or refuse them; give its variance."""
+    if len(ndds) < 2:
+        return None, 0.0
+    if added is not None:
+        mean = float(np.mean(added))
+        return [number - mean for number in added], float(np.var(added, ddof=1)) / len(
+            added
+        )
+    levels, noise = level_differences(ndds)
+    deviation = levels - np.median(levels)
+    worst = int(np.argmax(np.abs(deviation)))
+    if abs(deviation[worst]) > _LEVEL_TOLERANCE * noise:
+        msg = (
+            f"the level of {names[worst]} differs by {deviation[worst]:.4g} from that "
+            f"of the other frames, more than {_LEVEL_TOLERANCE:g} times the noise of a "
+            f"pixel ({noise:.3g}), so that its pixels would be rejected; subtract the "
+            "overscan first, leave it out, or give zero='median'"
+        )
+        raise ParameterError(msg)
+    return None, float(np.var(levels, ddof=1)) / len(levels)
+
+
+def _report(
+    result: Combined, names: Sequence[str], ident: Any, *, is_chosen: bool
+) -> None:
+    """Say what was rejected, and name frames that lost much."""
+    share = float(result.rejected_share.mean())
+    where = "" if ident is None else f"[{ident}]"
+    qc(**{f"rejected{where}": share})
+    log.info(
+        "extension %s: %.3g %% of the values of %d frames were rejected",
+        ident, 100 * share, len(names),
+    )  # fmt: skip
+    if is_chosen:
+        return
+    typical = float(np.nanmedian(result.levels))
+    for name, lost, level in zip(
+        names, result.rejected_share, result.levels, strict=True
+    ):
+        if lost > _MANY_REJECTED:
+            log.warning(
+                "%s%s: %.0f %% of the pixels were rejected; its level is %.5g, that of "
+                "the others about %.5g: leave it out, or bring the frames to one level "
+                "by scale= or zero=",
+                name, where, 100 * lost, level, typical,
+            )  # fmt: skip
 
 
 class _Rows:

@@ -3,8 +3,11 @@ Arithmetic of CCD frames: arrays in, arrays out, nothing else of ndmapper.
 
 arith, formulas, fused
     Operations on values, variances and flags: in blocks, their rules, compiled loops.
-combine, clipping, combined_variance
-    Combining aligned frames, clipping outliers, and the variance of what is left.
+combine, stack, stack_loops
+    Combining aligned frames, a few rows at a time; the pixels of those by NumPy or by
+    compiled loops.
+clipping, pooled_noise, combined_variance
+    Which values are rejected, by which noise, and the variance of what is left.
 noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray

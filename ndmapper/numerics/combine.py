@@ -1,23 +1,49 @@
 """Combining aligned frames, with variance and flags, a few rows at a time."""
 
-from collections.abc import Iterator, Sequence
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Literal, Protocol, get_args
+from types import ModuleType
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.clipping import clip_stack, mean_of_used, median_of_used
-from ndmapper.numerics.combined_variance import clipped_variance, median_variance
+from ndmapper.numerics.clipping import Rejection, RejectionKind
+from ndmapper.numerics.combined_variance import rejected_variance_factor
+from ndmapper.numerics.formulas import float_type, narrowed
+from ndmapper.numerics.pooled_noise import (
+    expected_inner,
+    frame_ratios,
+    pool_noise,
+    scatter_limit,
+)
+from ndmapper.numerics.stack import Recipe, Stack, Tile, combine_stack, prepared
 from ndmapper.numerics.statistics import median_variance_factor
 
 __all__ = ["CombineMethod", "Combined", "Rows", "combine"]
 
-CombineMethod = Literal["mean", "median", "sigclip"]
+CombineMethod = Literal["mean", "median", "sum", "weighted", "sigclip"]
 """How frames are combined; 'sigclip' is a mean of what clipping leaves."""
 
+Array = npt.NDArray[np.float64]
+
+COMPILED_FROM = 2**23
+"""Stacks of at least so many values are combined by compiled loops, which take as long
+to load as NumPy takes for them."""
+
 _CHUNK_BYTES = 2**26
+
+_SAMPLE = 2**17
+"""So many pixels of each frame tell the noise and level of all."""
+
+_SAMPLED_VALUES = 2**22
+"""At most so many values are taken for that."""
+
+_PLACES = 32
+"""They are rows from so many places."""
 
 
 class Rows(Protocol):
@@ -36,23 +62,21 @@ class Combined:
     """
     Combined frames.
 
-    Parameters
-    ----------
-    data : ndarray of float, shape (ny, ...)
-        The combined values; NaN where no frame has a finite one.
-    variance : ndarray of float, shape (ny, ...)
-        Their variance.
-    flags : ndarray of unsigned int, shape (ny, ...)
-        The flags of the pixels that were used, joined by OR; uint16, or
-        the widest type of the frames where that is wider.
-    count : ndarray of uint16, shape (ny, ...)
-        How many frames were used.
+    `data` is NaN where no frame has a finite value, and as wide as the widest frame;
+    `variance` is that of `data`, NaN where it is not known. `flags` are those of the
+    pixels that were used, joined by OR: uint16, or the widest type of the frames where
+    that is wider. `count` and `rejected` say how many values were used and rejected at
+    each pixel, `rejected_share` which share of the good values of each frame, and
+    `levels` the median of each frame, scaled, in a sample of the pixels.
     """
 
-    data: npt.NDArray[np.float64]
-    variance: npt.NDArray[np.float64]
+    data: npt.NDArray[np.floating]
+    variance: npt.NDArray[np.floating]
     flags: npt.NDArray[np.unsignedinteger]
-    count: npt.NDArray[np.uint16]
+    count: npt.NDArray[np.unsignedinteger]
+    rejected: npt.NDArray[np.unsignedinteger]
+    rejected_share: Array
+    levels: Array
 
 
 def combine(
@@ -61,136 +85,82 @@ def combine(
     flags: Sequence[Rows | None] | None = None,
     *,
     method: str = "mean",
-    scale: Sequence[float] | None = None,
+    reject: RejectionKind | None = None,
     low: float = 4.0,
     high: float = 4.0,
-    max_iterations: int = 10,
+    nlow: int = 1,
+    nhigh: int = 1,
+    scale: Sequence[float] | None = None,
+    zero: Sequence[float] | None = None,
+    weights: Sequence[float] | None = None,
     bad_flags: int = 0xFFFFFFFF,
     no_data_flag: int = 16,
-    clipped_flag: int = 0,
+    doubtful_flag: int = 0,
     chunk_bytes: int = _CHUNK_BYTES,
+    threads: int = 1,
 ) -> Combined:
     """
     Combine frames pixel by pixel.
 
-    Parameters
-    ----------
-    data : sequence of n arrays of shape (ny, ...)
-        The frames; anything that has a shape and can be sliced by rows.
-    variance : sequence of arrays or None, optional
-        Their variances. Where any frame has none, the variance of the result comes
-        from the scatter between the frames.
-    flags : sequence of arrays or None, optional
-        Their flags.
-    method : str
-        ``'mean'``, ``'median'``, or ``'sigclip'``: the mean of the values that lie
-        within the limits about the median.
-    scale : sequence of float, optional
-        Each frame is multiplied by its number first, its variance by the square.
-    low, high : float
-        Limits of the clipping, in standard deviations below and above the median.
-    max_iterations : int
-        At most so many rounds of clipping.
-    bad_flags : int
-        Pixels with any of these bits are used only where all frames have them.
-    no_data_flag : int
-        Bit set where no frame has a finite value.
-    clipped_flag : int
-        Bit set where every value was clipped and the median was taken.
-    chunk_bytes : int
-        Rows are taken together up to about this much memory.
+    `method` is 'mean', 'median', 'sum' (of what was used, times what is missing),
+    'weighted' or 'sigclip', which is a mean with the rejection 'noise'. Each frame is
+    multiplied by `scale`, its variance by the square, and `zero` is added. Weights are
+    one number for each frame, by default the inverse of its typical variance.
 
-    Returns
-    -------
-    Combined
-        Data, variance, flags and number of frames used.
+    Where any frame has no variance, the noise of a value is pooled over the pixels of
+    about its level (`pool_noise`), and where a pixel scatters more than that, its own
+    scatter takes its place. Pixels with any of `bad_flags` are used only where all
+    frames have them. `doubtful_flag` is set where at least half of the values were
+    rejected, or the last two that are left disagree: there the variance is that of the
+    scatter of all. Values are taken as normal; what rejection does to the variance is
+    in `rejected_variance_factor`.
 
     Raises
     ------
     ValueError
-        If there are no frames, shapes differ, numbers of arrays do not match, or the
-        method is unknown.
-
-    Notes
-    -----
-    The standard deviation that clipping uses is, with variances, the root of the
-    median of the frames' variances, because an outlier's own Poisson variance is as
-    wrong as its value; without them, the scatter of the values kept so far, for which
-    at least four frames are needed before anything is clipped.
-
-    Values are taken as normal. The variance of a median is that of `median_variance`,
-    and without variances the scatter times `median_variance_factor`, which holds for
-    frames of equal noise. That of a clipped mean is larger than the values that are
-    left tell, by 5 per cent for limits of three standard deviations and by 30 for two
-    (see `clipped_variance`). Limits below two standard deviations of a scatter that is
-    made anew in each round take nearly everything away, and a lot of the precision.
+        If there are no frames, shapes differ, numbers of arrays do not match, a scale
+        is not positive, or the method is unknown.
     """
+    n = _check(data, variance, flags, method)
+    known = variance is not None and all(v is not None for v in variance)
+    frames = _Frames(data, variance if known else None, flags, n)
     # Every bit that has a name: then those above, which have none, count as well.
     bad = (1 << 64) - 1 if bad_flags == 0xFFFFFFFF else bad_flags
-    n = _check(data, variance, flags, scale, method)
-    shape = tuple(data[0].shape)
-    out = Combined(
-        data=np.empty(shape),
-        variance=np.empty(shape),
-        flags=np.zeros(shape, np.uint16),
-        count=np.zeros(shape, np.uint16),
+    kind = reject or ("noise" if method == "sigclip" else "none")
+    recipe = Recipe(
+        is_median=method == "median",
+        rejection=Rejection(kind=kind, low=low, high=high, nlow=nlow, nhigh=nhigh),
+        factor=_numbers(scale, n, 1.0, "scale", positive=True),
+        offset=_numbers(zero, n, 0.0, "zero"),
+        weights=_numbers(weights, n, 1.0, "weight", positive=True),
+        ratio=np.ones(n),
+        curve=None,
+        clipped=np.ones(n + 1),
+        median=np.ones(n + 1),
+        scatter=np.array([scatter_limit(max(k - 1, 1)) for k in range(n + 1)]),
+        inner=np.array([expected_inner(max(k, 1)) for k in range(n + 1)]),
+        bad=bad,
+        no_data_flag=no_data_flag,
+        doubtful_flag=doubtful_flag,
     )
-    has_variance = variance is not None and all(v is not None for v in variance)
-    own_bits = np.min_scalar_type(no_data_flag | clipped_flag)
-    limits = (low, high)
-    factors = np.ones(n) if scale is None else np.asarray(scale, np.float64)
-    for rows in _row_chunks(shape, n, chunk_bytes):
-        stack = _stack(data, rows, factors)
-        var = _stack(variance, rows, factors**2) if has_variance and variance else None
-        dq = _flag_stack(flags, rows, stack.shape, own_bits)
-        usable = np.isfinite(stack)
-        if var is not None:
-            usable &= np.isfinite(var)
-        good = usable & ((dq & dq.dtype.type(bad & np.iinfo(dq.dtype).max)) == 0)
-        # A pixel that is bad in every frame keeps its best guess, and its flags.
-        good = np.where(good.any(axis=0), good, usable)
-        used = good
-        if method == "median":
-            value, result_variance = _median(stack, var, good)
-        elif method == "mean":
-            value, result_variance = mean_of_used(stack, var, good)
-        else:
-            sigma = None if var is None else np.sqrt(median_of_used(var, good))
-            used = clip_stack(stack, sigma, good, limits, max_iterations)
-            value, of_mean = mean_of_used(stack, var, used)
-            result_variance = clipped_variance(
-                variance=var,
-                of_mean=of_mean,
-                sigma=sigma,
-                good=good,
-                used=used,
-                limits=limits,
-                max_iterations=max_iterations,
-            )
-        clipped_out = good.any(axis=0) & ~used.any(axis=0)
-        if clipped_out.any():
-            middle, middle_variance = _median(stack, var, good)
-            value = np.where(clipped_out, middle, value)
-            result_variance = np.where(clipped_out, middle_variance, result_variance)
-            used = np.where(clipped_out, good, used)
-        bits = reduce(np.bitwise_or, np.where(used, dq, 0))
-        bits = bits | np.where(clipped_out, dq.dtype.type(clipped_flag), 0)
-        empty = ~used.any(axis=0)
-        # Nothing was used: what all frames say about the pixel still holds.
-        lost = reduce(np.bitwise_or, dq) | dq.dtype.type(no_data_flag)
-        out.data[rows], out.variance[rows] = value, result_variance
-        if out.flags.dtype < dq.dtype:
-            out = replace(out, flags=out.flags.astype(dq.dtype))
-        out.flags[rows] = np.where(empty, lost, bits)
-        out.count[rows] = used.sum(axis=0)
-    return out
+    recipe, levels = _with_noise(frames, recipe, known)
+    if method == "weighted" and weights is None:
+        recipe = replace(recipe, weights=1 / recipe.ratio)
+    out = _Output(frames, n if method == "sum" else 1)
+    combine_tile = _worker(recipe, frames.pixels * n, has_variance=known)
+
+    def work(rows: slice) -> tuple[slice, Tile]:
+        return rows, combine_tile(frames.read(rows), recipe)
+
+    for rows, tile in _mapped(work, frames.tiles(chunk_bytes, threads), threads):
+        out.put(rows, tile)
+    return out.combined(levels)
 
 
 def _check(
     data: Sequence[Rows],
     variance: Sequence[Rows | None] | None,
     flags: Sequence[Rows | None] | None,
-    scale: Sequence[float] | None,
     method: str,
 ) -> int:
     if method not in get_args(CombineMethod):
@@ -211,48 +181,104 @@ def _check(
                     f"the first frame {shape}"
                 )
                 raise ValueError(msg)
-    if scale is not None and (
-        len(scale) != len(data) or not np.all(np.isfinite(scale)) or 0 in list(scale)
-    ):
-        msg = f"{len(data)} frames need as many finite scale factors, not {scale}"
-        raise ValueError(msg)
     return len(data)
 
 
-def _row_chunks(shape: tuple[int, ...], n: int, chunk_bytes: int) -> Iterator[slice]:
-    ny = shape[0] if shape else 0
-    # Data, variance, sorted copy and masks: about 32 bytes a pixel and frame.
-    row_bytes = 32 * n * max(int(np.prod(shape[1:])), 1)
-    step = max(1, chunk_bytes // row_bytes)
-    for start in range(0, ny, step):
-        yield slice(start, min(start + step, ny))
+def _numbers(
+    given: Sequence[float] | None,
+    n: int,
+    default: float,
+    what: str,
+    *,
+    positive: bool = False,
+) -> Array:
+    if given is None:
+        return np.full(n, default)
+    numbers = np.asarray(given, np.float64)
+    is_right = numbers.shape == (n,) and np.all(np.isfinite(numbers))
+    if not is_right or (positive and not np.all(numbers > 0)):
+        kind = "positive and finite" if positive else "finite"
+        msg = f"{n} frames need as many {kind} {what} factors, not {given}"
+        raise ValueError(msg)
+    return numbers
 
 
-def _stack(
-    arrays: Sequence[Rows | None], rows: slice, factors: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    return np.stack(
-        [
-            np.asarray(array[rows], np.float64) * factor
-            for array, factor in zip(arrays, factors, strict=True)
-            if array is not None
+class _Frames:
+    """The arrays of all frames, read some rows at a time."""
+
+    def __init__(
+        self,
+        data: Sequence[Rows],
+        variance: Sequence[Rows | None] | None,
+        flags: Sequence[Rows | None] | None,
+        n: int,
+    ) -> None:
+        self._data, self._variance = data, variance
+        self._flags = [None] * n if flags is None else flags
+        self.n = n
+        self.shape = tuple(data[0].shape)
+        self.row = math.prod(self.shape[1:])
+        self.rows = self.shape[0] if self.shape else 0
+        self.pixels = math.prod(self.shape)
+        self.kind: np.dtype[Any] = np.dtype(np.float64)
+
+    def read(self, rows: slice) -> Stack:
+        """Read some rows of all frames; in float32 if nothing is wider."""
+        data = _stacked([array[rows] for array in self._data])
+        self.kind = data.dtype
+        variance = None
+        if self._variance is not None:
+            variance = _stacked([a[rows] for a in self._variance if a is not None])
+        return Stack(data, variance, self._read_flags(rows), max(self.row, 1))
+
+    def _read_flags(self, rows: slice) -> npt.NDArray[np.unsignedinteger] | None:
+        bits = [
+            None if f is None else _unsigned(np.asarray(f[rows])) for f in self._flags
         ]
-    )
+        kinds = {f.dtype for f in bits if f is not None}
+        if not kinds:
+            return None
+        size = (rows.stop - rows.start) * self.row
+        out = np.zeros((self.n, size), np.result_type(np.uint16, *kinds))
+        for one, target in zip(bits, out, strict=True):
+            if one is not None:
+                target[:] = one.reshape(-1)
+        return out
+
+    def tiles(self, chunk_bytes: int, threads: int) -> list[slice]:
+        """Divide the rows, so that those in work take about so much memory."""
+        # Data and variance as they are read and as they are used, and masks.
+        row_bytes = (16 if self._variance is None else 24) * self.n * max(self.row, 1)
+        step = max(1, chunk_bytes // max(threads, 1) // row_bytes)
+        starts = range(0, self.rows, step)
+        return [slice(start, min(start + step, self.rows)) for start in starts]
+
+    def sample(self) -> Stack | None:
+        """Read rows from all over the frames."""
+        wanted = min(_SAMPLE, _SAMPLED_VALUES // self.n)
+        height = max(1, wanted // max(self.row, 1) // _PLACES)
+        if not self.pixels:
+            return None
+        if height * _PLACES >= self.rows or self.pixels <= wanted:
+            return self.read(slice(0, self.rows))
+        places = _PLACES
+        starts = np.linspace(0, self.rows - height, places).astype(int)
+        stacks = [self.read(slice(int(s), int(s) + height)) for s in starts]
+        data, variance, flags, row = zip(*stacks, strict=True)
+        return Stack(
+            np.concatenate(data, axis=1),
+            None if variance[0] is None else np.concatenate(variance, axis=1),
+            None if flags[0] is None else np.concatenate(flags, axis=1),
+            row[0],
+        )
 
 
-def _flag_stack(
-    flags: Sequence[Rows | None] | None,
-    rows: slice,
-    shape: tuple[int, ...],
-    own_bits: np.dtype[np.unsignedinteger],
-) -> npt.NDArray[np.unsignedinteger]:
-    """Stack the flags of some rows, in the widest type of any."""
-    bits = [None if f is None else _unsigned(np.asarray(f[rows])) for f in flags or ()]
-    kinds = [f.dtype for f in bits if f is not None]
-    out = np.zeros(shape, np.result_type(np.uint16, own_bits, *kinds))
-    for number, one in enumerate(bits):
-        if one is not None:
-            out[number] = one
+def _stacked(arrays: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.floating]:
+    kinds = {float_type(a.dtype).newbyteorder("=") for a in arrays}
+    kind = np.result_type(*kinds)
+    out = np.empty((len(arrays), math.prod(arrays[0].shape)), kind)
+    for array, target in zip(arrays, out, strict=True):
+        target[:] = np.asarray(array).reshape(-1)
     return out
 
 
@@ -263,15 +289,115 @@ def _unsigned(flags: npt.NDArray[np.generic]) -> npt.NDArray[np.unsignedinteger]
     return bits
 
 
-def _median(
-    stack: npt.NDArray[np.float64],
-    variance: npt.NDArray[np.float64] | None,
-    used: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Median of the used values, and its variance; NaN where there are none."""
-    middle = median_of_used(stack, used)
-    if variance is not None:
-        return middle, median_variance(variance, used)
-    _, of_mean = mean_of_used(stack, None, used)
-    factor = np.array([1.0] + [median_variance_factor(k + 1) for k in range(len(used))])
-    return middle, of_mean * factor[used.sum(axis=0)]
+def _with_noise(frames: _Frames, recipe: Recipe, known: bool) -> tuple[Recipe, Array]:
+    """Add to a recipe what many pixels tell of the noise; give the levels of frames."""
+    n = frames.n
+    sample = frames.sample()
+    if sample is None:
+        return recipe, np.full(n, np.nan)
+    data, variance, good = prepared(sample, recipe)
+    levels = np.array(
+        [
+            float(np.median(d[g])) if g.any() else np.nan
+            for d, g in zip(data, good, strict=True)
+        ]
+    )
+    curve = None if known else pool_noise(data, good)
+    recipe = replace(
+        recipe,
+        ratio=frame_ratios(data, variance, good),
+        curve=curve,
+        clipped=_clipped_table(n, recipe.rejection, known),
+    )
+    if recipe.is_median and not known:
+        factors = [median_variance_factor(max(k, 1)) for k in range(n + 1)]
+        recipe = replace(recipe, median=np.array(factors))
+    return recipe, levels
+
+
+def _clipped_table(n: int, how: Rejection, known: bool) -> Array:
+    """Give the factor of each number of values, which changes slowly from 12 on."""
+    nodes = sorted({*range(3, min(n, 6)), 8, 12, 20, 40, 100, n})
+    nodes = [k for k in nodes if 3 <= k <= n]
+    table = np.ones(n + 1)
+    if nodes:
+        found = [rejected_variance_factor(k, how, known) for k in nodes]
+        table[3:] = np.interp(np.arange(3, n + 1), nodes, found)
+    return table
+
+
+@functools.cache
+def import_loops() -> ModuleType | None:
+    """Import the compiled loops; None where numba is missing, or does not fit NumPy."""
+    try:
+        from ndmapper.numerics import stack_loops
+    except ImportError:
+        return None
+    return stack_loops
+
+
+def _worker(
+    recipe: Recipe, values: int, *, has_variance: bool
+) -> Callable[[Stack, Recipe], Tile]:
+    """Give what combines so many values: compiled loops, or NumPy."""
+    loops = import_loops() if values >= COMPILED_FROM else None
+    if loops is None or not loops.can_combine(recipe, has_variance=has_variance):
+        return combine_stack
+    found: Callable[[Stack, Recipe], Tile] = loops.combine_stack
+    return found
+
+
+def _mapped(
+    work: Callable[[slice], tuple[slice, Tile]], tiles: list[slice], threads: int
+) -> Iterator[tuple[slice, Tile]]:
+    if threads <= 1 or len(tiles) < 2:
+        yield from map(work, tiles)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, tiles)
+
+
+class _Output:
+    """The arrays of the result, which become wider when a tile needs it."""
+
+    def __init__(self, frames: _Frames, factor: int) -> None:
+        self._shape, self._factor = frames.shape, factor
+        size = (frames.rows, frames.row)
+        number = np.result_type(np.uint16, np.min_scalar_type(frames.n))
+        self._data: npt.NDArray[Any] = np.empty(size, frames.kind)
+        self._variance: npt.NDArray[Any] = np.empty(size, frames.kind)
+        self._flags: npt.NDArray[Any] = np.zeros(size, np.uint16)
+        self._count = np.zeros(size, number)
+        self._rejected = np.zeros(size, number)
+        self._good_of_frame = np.zeros(frames.n)
+        self._rejected_of_frame = np.zeros(frames.n)
+
+    def put(self, rows: slice, tile: Tile) -> None:
+        """Store a tile."""
+        variance = narrowed(tile.variance * self._factor**2, self._variance.dtype)
+        if variance.dtype > self._variance.dtype:
+            self._variance = self._variance.astype(variance.dtype)
+        if tile.flags.dtype > self._flags.dtype:
+            self._flags = self._flags.astype(tile.flags.dtype)
+        for whole, part in (
+            (self._data, tile.data * self._factor),
+            (self._variance, variance),
+            (self._flags, tile.flags),
+            (self._count, tile.kept),
+            (self._rejected, tile.rejected),
+        ):
+            whole[rows] = part.reshape(whole[rows].shape)
+        self._good_of_frame += tile.good_of_frame
+        self._rejected_of_frame += tile.rejected_of_frame
+
+    def combined(self, levels: Array) -> Combined:
+        """Give the whole."""
+        return Combined(
+            data=self._data.reshape(self._shape),
+            variance=self._variance.reshape(self._shape),
+            flags=self._flags.reshape(self._shape),
+            count=self._count.reshape(self._shape),
+            rejected=self._rejected.reshape(self._shape),
+            rejected_share=self._rejected_of_frame / np.maximum(self._good_of_frame, 1),
+            levels=levels,
+        )

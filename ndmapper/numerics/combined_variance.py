@@ -1,4 +1,4 @@
-"""The variance of medians, and of means that clipping leaves."""
+"""The variance of medians, and of means of what rejection leaves."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.clipping import clip_stack, mean_of_used
+from ndmapper.numerics.clipping import Rejection, Values, reject, sum_of
+from ndmapper.numerics.pooled_noise import NoiseCurve, expected_inner
 from ndmapper.numerics.statistics import median_variance_factor
 
-__all__ = ["clipped_variance", "clipped_variance_factor", "median_variance"]
+__all__ = ["median_variance", "rejected_variance_factor"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -18,9 +19,6 @@ Mask = npt.NDArray[np.bool_]
 _ALIKE = 2.0
 """Medians of values whose variances differ by less follow the harmonic mean of their
 deviations, within 3 per cent of the variance."""
-
-_CLIPPED_ALIKE = 1.5
-"""The same for clipped means and the mean variance."""
 
 _SIMULATED = 2**18
 _SEED = 20_140_718
@@ -86,141 +84,43 @@ def median_variance(variance: Array, used: Mask) -> Array:
     return result
 
 
-def clipped_variance(
-    *,
-    variance: Array | None,
-    of_mean: Array,
-    sigma: Array | None,
-    good: Mask,
-    used: Mask,
-    limits: tuple[float, float],
-    max_iterations: int,
-) -> Array:
-    """
-    Variance of the mean of the values that clipping left.
-
-    Parameters
-    ----------
-    variance : ndarray of float, shape (n, ...), or None
-        Variances of the values, where known.
-    of_mean : ndarray of float, shape (...)
-        What the variance would be if nothing had been chosen (see `mean_of_used`).
-    sigma : ndarray of float, shape (...), or None
-        Standard deviation that clipping used.
-    good, used : ndarray of bool, shape (n, ...)
-        The values before and after clipping.
-    limits : (float, float)
-        Limits below and above the median [standard deviations].
-    max_iterations : int
-        Rounds of clipping.
-
-    Returns
-    -------
-    ndarray of float, shape (...)
-        The variance.
-
-    Notes
-    -----
-    Where the variances are alike, or not known, it is `of_mean` times the factor of
-    `clipped_variance_factor`. Where they differ, one standard deviation clips them all,
-    the noisy ones more. To first order, for large n, the mean is then the sum over the
-    values of their influences ``(x w(x) + k sign(x)) / sum P_i``, with w = 1 within
-    the limits -a and b, P_i the probability of that, and ``k = sum (a f_i(a) +
-    b f_i(b)) / (2 sum f_i(0))`` for the limits that move with the median [1]_. Every
-    value that is left stands for 1/P_i of them, so that real outliers have no part in
-    it. What this lacks for few values, and for more rounds than one, is put right by
-    the ratio of the two ways for equal variances. For deviations that differ up to
-    threefold it is good to 5 per cent for limits of three and more, and to 7 for two.
-
-    References
-    ----------
-    .. [1] S. M. Stigler, 1973, Annals of Statistics 1, 472; P. J. Huber, Robust
-       Statistics, chapter 3.
-    """
-    low, high = limits
-    known = variance is not None
-    factor = _by_count(
-        good.sum(axis=0),
-        good,
-        lambda n: clipped_variance_factor(n, low, high, max_iterations, known),
-    )
-    result: Array = of_mean * factor
-    if variance is None or sigma is None:
-        return result
-    unequal = _unequal(variance, used, _CLIPPED_ALIKE)
-    if unequal.any():
-        ones = np.ones((1, 1))
-        equal = _first_order(ones, ones[0], ones > 0, limits)[0]
-        kept = used[:, unequal]
-        # What is not used is put aside, whatever it is.
-        some = np.where(kept, variance[:, unequal], 1)
-        deviation = _deviation(some, np.where(kept, some, 0).max(axis=0))
-        part = _first_order(deviation, sigma[unequal], kept, limits)
-        result[unequal] = factor[unequal] / equal * part
-    return result
-
-
 @cache
-def clipped_variance_factor(
-    n: int,
-    low: float,
-    high: float,
-    max_iterations: int = 10,
-    is_known: bool = True,
-) -> float:
+def rejected_variance_factor(n: int, how: Rejection, is_known: bool = True) -> float:
     """
-    Variance of a clipped mean of n normal values, over what the values left tell.
+    Variance of the mean of what rejection leaves of n normal values, over what is told.
 
-    Parameters
-    ----------
-    n : int
-        Size of the sample before clipping.
-    low, high : float
-        Limits below and above the median [standard deviations].
-    max_iterations : int
-        Rounds of clipping.
-    is_known : bool
-        Whether the standard deviation of a value is known, or taken from the scatter.
-
-    Returns
-    -------
-    float
-        1 for wide limits; for limits of two known standard deviations 1.3.
-
-    Notes
-    -----
     A clipped mean is noisier than the mean of as many values that were not selected,
-    because its limits move with the median; and scatter that clipping has cut is too
-    small. For one round, a known standard deviation and large n the factor follows from
-    the influence function (see `clipped_variance`): ``(P - 2 c f(c) + 4 k (f(0) -
-    f(c)) + k^2) / P``, with ``k = c f(c) / f(0)`` and P the probability to lie within
-    +-c. Rounds in which nothing comes back, and a scatter that is made anew, have no
-    such formula. Here the clipping itself is done on normal samples, always the
-    same ones (their generator is frozen in NumPy).
+    because its limits move with the values: by 1 per cent for limits of four standard
+    deviations, by 30 for two. There is no formula for values that do not come back.
+    Here the rejection itself is done on normal samples, always the same ones (their
+    generator is frozen in NumPy). `is_known` says whether variances are given, or the
+    noise is pooled over pixels.
 
-    Only a small part is left to chance: a clipped mean T follows its sample when
-    that is shifted, so that T less the plain mean is independent of the plain
-    mean [1]_, and var(T) = 1/n + var(T - mean). The factor is good to 1 per cent for
-    limits of two standard deviations, and to 0.1 for three and more.
-
-    References
-    ----------
-    .. [1] D. Basu, 1955, Sankhya 15, 377.
+    Only a small part is left to chance: a clipped mean T follows its sample when that
+    is shifted, so that T less the plain mean is independent of the plain mean (D. Basu,
+    1955, Sankhya 15, 377), and var(T) = 1/n + var(T - mean). The factor is good to 1
+    per cent for limits of two standard deviations, and to 0.1 for three and more.
     """
-    if n < 3:
+    if n < 3 or how.kind == "none":
         return 1.0
     shape = (n, max(_SIMULATED // n, 1000))
-    stack = np.random.RandomState(_SEED).standard_normal(shape)
-    good = np.ones(shape, np.bool_)
-    variance = np.ones(shape) if is_known else None
-    sigma = np.ones(shape[1]) if is_known else None
-    used = clip_stack(stack, sigma, good, (low, high), max_iterations)
-    clipped, claimed = mean_of_used(stack, variance, used)
-    mean, unclipped = mean_of_used(stack, variance, good)
-    # Where nothing is left the median is taken, and has a variance of its own.
-    rest = used.any(axis=0) & np.isfinite(claimed)
-    true = 1 + n * float(np.var((clipped - mean)[rest]))
-    return true * float(unclipped[rest].mean() / claimed[rest].mean())
+    data = np.random.RandomState(_SEED).standard_normal(shape)
+    values = Values(
+        data=data,
+        good=np.ones(shape, np.bool_),
+        variance=np.ones(shape) if is_known else None,
+        curve=None if is_known else NoiseCurve.of(np.zeros(1), np.ones(1)),
+        ratio=np.ones(n),
+        inner=np.array([expected_inner(max(k, 1)) for k in range(n + 1)]),
+        row=shape[1],
+    )
+    used = reject(values, how)
+    count = used.sum(axis=0)
+    # Where half of the values are gone there is no such mean (see `combine_stack`).
+    rest = (2 * count > n) | (how.kind == "minmax")
+    clipped = sum_of(data, used)[rest] / count[rest]
+    true = 1 + n * float(np.var(clipped - data.mean(axis=0)[rest]))
+    return true / n / float((1 / count[rest]).mean())
 
 
 def _by_count(
@@ -279,24 +179,3 @@ def _median_integral(sigma: Array) -> Array:
 @cache
 def _unit_median(n: int) -> float:
     return float(_median_integral(np.ones((n, 1)))[0])
-
-
-def _first_order(
-    deviation: Array, sigma: Array, used: Mask, limits: tuple[float, float]
-) -> Array:
-    """Give the variance of a clipped mean to first order (see `clipped_variance`)."""
-    u = sigma / deviation
-    a, b = limits[0] * u, limits[1] * u
-    at_a, at_b = (_PEAK * np.exp(-(limit**2) / 2) for limit in (a, b))
-    # Limits of no width at all let no value but one through.
-    inside = np.maximum(_cdf(a) + _cdf(b) - 1, 1e-9)
-    # Each value that is left stands for so many.
-    weight = np.where(used, 1 / inside, 0)
-    within = np.maximum(inside - a * at_a - b * at_b, 0)
-    squares = (weight * deviation**2 * within).sum(axis=0)
-    sides = (weight * deviation * (2 * _PEAK - at_a - at_b)).sum(axis=0)
-    k = (weight * (a * at_a + b * at_b)).sum(axis=0)
-    k = k / (2 * _PEAK * (weight / deviation).sum(axis=0))
-    total = squares + 2 * k * sides + k**2 * weight.sum(axis=0)
-    result: Array = total / used.sum(axis=0) ** 2
-    return result

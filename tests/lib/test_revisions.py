@@ -148,7 +148,9 @@ def flats(folder):
 
 
 def flat(folder):
-    made = ccd.make_flat(frames(light=4096), flat="f.fits", normalise="plain")
+    made = ccd.make_flat(
+        frames(light=4096), flat="f.fits", normalise="plain", method="mean"
+    )
     yield ccd.apply_flat(noisy("x.fits", light=512), flat=made)
 
 
