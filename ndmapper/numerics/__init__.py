@@ -9,6 +9,8 @@ noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
+sharpness, neighbours, interpolate
+    Pixels sharper than a star; medians of what is around; pixels from those around.
 sections, overlaps
     Sections written as text; arrays that share memory.
 """
