@@ -54,7 +54,7 @@ for name, raws in cal_entries(cals, "flat"):
 
 science = calibrate(science)
 science = ccd.apply_flat(associate_cals(flats, science, "flat", cal_dict=cals))
-science = clean_cosmic_rays(science, x_order=0, y_order=0, objlim=5.0)
+science = clean_cosmic_rays(science)
 
 before, after = (np.hstack([n.data for n in df]) for df in (targets[0], science[0]))
 print("made", *science, "and", before_after(before, after, OUT / "before_after.png"))

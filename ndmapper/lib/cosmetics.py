@@ -10,11 +10,11 @@ from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.ccd.readout import pixel_map, readouts
 from ndmapper.lib.flagging import flags_with, joined
-from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
+from ndmapper.numerics.cosmicray import find_cosmic_rays, has_spectra, spectrum_model
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
-from ndmapper.steps import InstrumentTable, Range, run_task
+from ndmapper.steps import InstrumentTable, Range, Unit, run_task
 
 __all__ = ["add_bpm", "clean_cosmic_rays", "init_bpm", "lacosmic_spec"]
 
@@ -102,7 +102,7 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
 add_bpm.positional = ("bpm",)
 
 
-@run_task(prefix="x")
+@run_task(prefix="x", options={"revision": 2})
 def clean_cosmic_rays(
     ndd: NDLater,
     *,
@@ -110,10 +110,11 @@ def clean_cosmic_rays(
     y_order: Annotated[int | None, Range(ge=0)] = None,
     sigma: Annotated[float, Range(gt=0)] = 4.5,
     sigfrac: Annotated[float, Range(gt=0, le=1)] = 0.32,
-    objlim: Annotated[float, Range(gt=0)] = 1.0,
+    objlim: Annotated[float | None, Range(gt=0)] = None,
     iterations: Annotated[int, Range(ge=1)] = 5,
     sepmed: bool = False,
     bitmask: Annotated[int | None, Range(ge=0, le=0xFFFFFFFF)] = None,
+    fwhm: Annotated[float | None, Range(ge=0), Unit("pixel")] = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
@@ -126,14 +127,16 @@ def clean_cosmic_rays(
         gain and read noise are known).
     x_order, y_order : int, optional
         Number of terms of the models of objects along x and of sky along y, which are
-        subtracted for the search (see `lacosmic_spec`); 0 fits none. For an image of
-        the sky give 0 for both, and a larger `objlim`, such as 5.
+        subtracted for the search (see `lacosmic_spec`); 0 fits none. By default those
+        of `lacosmic_spec` for a frame with traces or sky lines that run across it, and
+        none for an image of the sky.
     sigma : float
         Limit of detection [standard deviations].
     sigfrac : float
         Neighbours of a hit are taken from this fraction of `sigma` on.
-    objlim : float
-        Least contrast against the fine structure of the image.
+    objlim : float, optional
+        Least contrast against the fine structure of the image; by default 1 where
+        models are fitted, and 0.3 where they are not.
     iterations : int
         At most so many rounds.
     sepmed : bool
@@ -141,6 +144,10 @@ def clean_cosmic_rays(
     bitmask : int, optional
         Flag bits of pixels that are neither searched nor used; 0 for none. By default
         those that mask a pixel.
+    fwhm : float, optional
+        Full width at half maximum of stars; what is as smooth as they are is no hit
+        [pixel]. By default it is measured in the frame, between 1.5 and 3 pixels; 0
+        protects nothing.
     instrument : str or path, optional
         Name of the instrument or path of its TOML, for a frame without variance; by
         default that of the configuration, else the header tells.
@@ -148,19 +155,24 @@ def clean_cosmic_rays(
     Returns
     -------
     NDLater
-        The clean frame; the hits are flagged COSMIC_RAY.
+        The clean frame; the hits are flagged COSMIC_RAY. Their variance is that of the
+        mean of the pixels around, and of the structure that a mean does not follow.
     """
-    return lacosmic_spec(
-        ndd,
-        x_order=x_order,
-        y_order=y_order,
+    search = _Search(ndd, bitmask, instrument)
+    if x_order is None or y_order is None:
+        shows = has_spectra(search.data, search.variance, search.good)
+        x_order = x_order if shows else x_order or 0
+        y_order = y_order if shows else y_order or 0
+    models = x_order != 0 or y_order != 0
+    return search.cleaned(
+        x_order,
+        y_order,
         sigclip=sigma,
         sigfrac=sigfrac,
-        objlim=objlim,
-        niter=iterations,
+        objlim=objlim or (1.0 if models else 0.3),
+        iterations=iterations,
         sepmed=sepmed,
-        bitmask=bitmask,
-        instrument=instrument,
+        fwhm=fwhm,
     )
 
 
@@ -176,6 +188,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     cleantype: str = "meanmask",
     bitmask: int | None = None,
     *,
+    fwhm: float | None = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
@@ -184,7 +197,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     Smooth models of the objects (along x) and of the sky lines (along y) are taken
     away for the search, and count as light in its noise. Where a model is fitted, a hit
     must also stand out from its neighbours along x by `sigclip`, which keeps the ridge
-    of a bright star.
+    of a bright star. Nothing is a hit that is as smooth as a star.
 
     Parameters
     ----------
@@ -209,63 +222,99 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     bitmask : int, optional
         Flag bits of pixels that are neither searched nor used; 0 for none. By default
         those that mask a pixel.
+    fwhm : float, optional
+        Full width at half maximum of stars [pixel]; by default measured in the image.
+        0 protects nothing.
     instrument : str or path, optional
         Name of the instrument or path of its TOML, for an image without variance.
 
     Returns
     -------
     NDLater
-        A clean copy. The hits are flagged COSMIC_RAY, and their variance is the mean
-        of the good pixels around: what they would have without the hit.
+        A clean copy. The hits are flagged COSMIC_RAY, and their variance is that of
+        the interpolation, including how far it misses the good pixels around.
 
     Raises
     ------
     MissingPackageError
         If astroscrappy is not installed.
     """
-    ndd = input_ndd
-    if ndd.ndim != 2:
-        msg = f"cosmic rays are searched in images, not in an array of {ndd.ndim} axes"
-        raise ShapeError(msg)
-    ny = ndd.shape[0]
-    objects = 9 if x_order is None else x_order
-    sky = (2 if ny < 50 else 3 if ny < 80 else 5) if y_order is None else y_order
-    data = np.asarray(ndd.data, np.float64)
-    mask = ndd.flagged(ndd.bad_flags if bitmask is None else bitmask)
-    fits = objects > 0 or sky > 0
-    variance = _variance(ndd, data, instrument)
-    try:
-        result = find_cosmic_rays(
-            data,
-            variance,
-            mask,
-            background=spectrum_model(data, mask, object_order=objects, sky_order=sky)
-            if fits
-            else None,
-            sigclip=sigclip,
-            sigfrac=sigfrac,
-            objlim=objlim,
-            iterations=niter,
-            sepmed=sepmed,
-            cleantype=cleantype,
-            protect_axis=1 if fits else None,
-        )
-    except ImportError as err:
-        msg = (
-            f"cosmic rays are found with astroscrappy and scipy ({err}); install them "
-            "with: pip install 'ndmapper[ccd]'"
-        )
-        raise MissingPackageError(msg) from err
-    had_variance = ndd.has("uncertainty")
-    cleaned = ndd.replace(
-        data=result.data.astype(_float_type(ndd)),
-        flags=flags_with(ndd, (result.found, Flag.COSMIC_RAY)),
-        **{"variance": narrowed(result.variance, np.dtype("f4"))}
-        if had_variance
-        else {},
+    return _Search(input_ndd, bitmask, instrument).cleaned(
+        x_order,
+        y_order,
+        sigclip=sigclip,
+        sigfrac=sigfrac,
+        objlim=objlim,
+        iterations=niter,
+        sepmed=sepmed,
+        cleantype=cleantype,
+        fwhm=fwhm,
     )
-    cleaned.meta["NCOSMIC"] = (int(result.found.sum()), "pixels hit by cosmic rays")
-    return cleaned
+
+
+class _Search:
+    """An image in which cosmic rays are searched: its pixels as numbers."""
+
+    def __init__(
+        self, ndd: NDLater, bitmask: int | None, instrument: InstrumentTable
+    ) -> None:
+        if ndd.ndim != 2:
+            msg = (
+                f"cosmic rays are searched in images, not in an array of {ndd.ndim} "
+                "axes"
+            )
+            raise ShapeError(msg)
+        self.ndd = ndd
+        self.data = np.asarray(ndd.data, np.float64)
+        mask = ndd.flagged(ndd.bad_flags if bitmask is None else bitmask)
+        self.mask = np.zeros(ndd.shape, np.bool_) if mask is None else mask
+        self.variance = _variance(ndd, self.data, instrument)
+
+    @property
+    def good(self) -> np.ndarray:
+        """Pixels that are known and not masked."""
+        known = np.isfinite(self.data) & np.isfinite(self.variance)
+        return np.asarray(known & (self.variance > 0) & ~self.mask)
+
+    def cleaned(
+        self, x_order: int | None, y_order: int | None, **options: Any
+    ) -> NDLater:
+        """Search, flag and replace; orders that are None are those of a spectrum."""
+        ny = self.data.shape[0]
+        objects = 9 if x_order is None else x_order
+        sky = (2 if ny < 50 else 3 if ny < 80 else 5) if y_order is None else y_order
+        fits = objects > 0 or sky > 0
+        try:
+            result = find_cosmic_rays(
+                self.data,
+                self.variance,
+                self.mask,
+                background=spectrum_model(
+                    self.data, self.mask, object_order=objects, sky_order=sky
+                )
+                if fits
+                else None,
+                protect_axis=1 if fits else None,
+                **options,
+            )
+        except ImportError as err:
+            msg = (
+                f"cosmic rays are found with astroscrappy and scipy ({err}); install "
+                "them with: pip install 'ndmapper[ccd]'"
+            )
+            raise MissingPackageError(msg) from err
+        ndd = self.ndd
+        new: dict[str, Any] = {}
+        if ndd.has("uncertainty"):
+            new["variance"] = narrowed(result.variance, np.dtype("f4"))
+        cleaned = ndd.replace(
+            data=result.data.astype(_float_type(ndd)),
+            flags=flags_with(ndd, (result.found, Flag.COSMIC_RAY)),
+            **new,
+        )
+        n = int(result.found.sum())
+        cleaned.meta["NCOSMIC"] = (n, "pixels hit by cosmic rays")
+        return cleaned
 
 
 def _slices(text: str, convention: str, ndd: NDLater) -> tuple[slice, ...]:

@@ -14,6 +14,10 @@ overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
 background, detection, sources, moments
     Smooth backgrounds; what stands out of the noise; sources, their shapes.
+sharpness, neighbours, interpolate
+    Pixels sharper than a star; medians of what is around; pixels from those around.
+resample, matching
+    Images on another grid, with covariance; the same stars in two lists.
 sections, overlaps
     Sections written as text; arrays that share memory.
 """

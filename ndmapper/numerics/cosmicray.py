@@ -6,13 +6,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CosmicRays", "find_cosmic_rays", "neighbour_excess", "spectrum_model"]
+from ndmapper.numerics.interpolate import interpolate_pixels
+from ndmapper.numerics.neighbours import REACH, Points, medians_along
+from ndmapper.numerics.sharpness import sharp_pixels
 
-_BORDER = 4
-"""Pixels by which an image is extended; the search uses 5 x 5 pixels around each."""
+__all__ = [
+    "CosmicRays",
+    "find_cosmic_rays",
+    "has_spectra",
+    "neighbour_excess",
+    "spectrum_model",
+]
 
-_CHUNK_PIXELS = 2**20
-"""So many pixels are compared with their neighbours at a time; each has 12."""
+_BORDER = 5
+"""Pixels by which an image is mirrored; the search leaves the outermost ones out, and
+writes beyond images that are smaller than its largest filter."""
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -28,8 +36,9 @@ class CosmicRays:
     data : ndarray of float, shape (ny, nx)
         The image, with the pixels that were hit replaced by means of those around.
     variance : ndarray of float, shape (ny, nx)
-        Its variance. A replaced pixel has the mean variance of the good pixels around
-        it: as uncertain as it would have been without the hit.
+        Its variance. That of a replaced pixel is the error of the interpolation: from
+        the variances of the pixels used, and from how far the same interpolation
+        misses these themselves (see `interpolate_pixels`).
     found : ndarray of bool, shape (ny, nx)
         The pixels that were hit.
     """
@@ -53,9 +62,10 @@ def find_cosmic_rays(
     cleantype: str = "meanmask",
     protect_axis: int | None = None,
     protect_fraction: float = 0.03,
+    fwhm: float | None = None,
 ) -> CosmicRays:
     """
-    Find cosmic rays with L.A.Cosmic and replace them.
+    Find cosmic rays with L.A.Cosmic, keep what light explains, and replace the rest.
 
     Parameters
     ----------
@@ -88,6 +98,9 @@ def find_cosmic_rays(
     protect_fraction : float
         The scatter that is allowed for in that comparison, as a fraction of the
         brightness: narrow lines, and flats and profiles that are not perfect.
+    fwhm : float, optional
+        Stars of this full width at half maximum, and all that is as smooth, are no hits
+        [pixel]; by default measured. 0 protects none.
 
     Returns
     -------
@@ -116,18 +129,22 @@ def find_cosmic_rays(
     if image.ndim != 2 or noise.shape != image.shape:
         msg = f"an image of shape (ny, nx) and its variance have {image.shape} and "
         raise ValueError(msg + f"{noise.shape}")
-    unusable = ~(np.isfinite(image) & np.isfinite(noise) & (noise > 0))
-    bad = unusable if mask is None else unusable | mask
+    # The search works with float32.
+    with np.errstate(over="ignore"):
+        known = np.isfinite(image.astype("f4")) & np.isfinite(noise.astype("f4"))
+    bad = ~(known & (noise > 0))
+    if mask is not None:
+        bad |= mask
     if bad.all():
         return CosmicRays(data=image.copy(), variance=noise.copy(), found=bad & False)
-    # The search leaves the outermost pixels out, so the image is mirrored there.
-    width = tuple(min(_BORDER, n - 1) for n in image.shape)
-    fill, fill_variance = np.median(image[~bad]), np.median(noise[~bad])
-    found, clean = astroscrappy.detect_cosmics(
-        _mirrored(np.where(unusable, fill, image), width),
-        inmask=_mirrored(bad, width).astype(np.bool_),
-        inbkg=None if background is None else _mirrored(np.asarray(background), width),
-        invar=_mirrored(np.where(unusable, fill_variance, noise), width),
+    filled, filled_noise = (
+        np.where(known, array, np.median(array[~bad])) for array in (image, noise)
+    )
+    found, _ = astroscrappy.detect_cosmics(
+        _mirrored(filled),
+        inmask=_mirrored(bad).astype(np.bool_),
+        inbkg=None if background is None else _mirrored(np.asarray(background)),
+        invar=_mirrored(filled_noise),
         sigclip=sigclip,
         sigfrac=sigfrac,
         objlim=objlim,
@@ -138,25 +155,27 @@ def find_cosmic_rays(
         sepmed=sepmed,
         cleantype=cleantype,
     )
-    inside = tuple(slice(w, w + n) for w, n in zip(width, image.shape, strict=True))
-    found, clean = found[inside], clean[inside]
-    hits = np.asarray(found, np.bool_) & ~bad
+    inside = slice(_BORDER, -_BORDER)
+    hits = np.asarray(found[inside, inside], np.bool_) & ~bad
+    if fwhm != 0 and hits.any():
+        hits = sharp_pixels(filled, filled_noise, ~bad, hits, fwhm=fwhm)
     if protect_axis is not None and hits.any():
         hits = _confirm(
             image, noise, bad, hits, (protect_axis, protect_fraction, sigclip)
         )
-    clean_variance, known = _mean_around(noise, bad | hits)
-    return CosmicRays(
-        data=np.where(hits, clean, image),
-        variance=np.where(hits & known, clean_variance, noise),
-        found=hits,
+    points = np.nonzero(hits)
+    smooth = np.zeros(image.shape) if background is None else np.asarray(background)
+    values, errors = interpolate_pixels(
+        filled - smooth, filled_noise, ~(bad | hits), points, cleantype
     )
+    clean, clean_variance = image.copy(), noise.copy()
+    clean[points] = values + smooth[points]
+    clean_variance[points] = errors
+    return CosmicRays(data=clean, variance=clean_variance, found=hits)
 
 
-def _mirrored(
-    image: npt.NDArray[Any], width: tuple[int, ...]
-) -> npt.NDArray[np.float32]:
-    wider = np.pad(image, [(w, w) for w in width], mode="reflect")
+def _mirrored(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    wider = np.pad(image, _BORDER, mode="reflect")
     # The search takes no other order of memory, and np.pad keeps that of its input.
     return np.ascontiguousarray(wider, np.float32)
 
@@ -167,7 +186,7 @@ def neighbour_excess(
     mask: Mask | None = None,
     *,
     axis: int = 1,
-    reach: int = 7,
+    reach: int = REACH,
     fraction: float = 0.0,
 ) -> Array:
     """
@@ -193,16 +212,63 @@ def neighbour_excess(
         that the pixel has without the excess (the median of its neighbours'
         variances), and of `fraction`. NaN where there are no neighbours.
     """
-    image = np.moveaxis(np.asarray(data, np.float64), axis, -1)
-    noise = np.moveaxis(np.asarray(variance, np.float64), axis, -1)
+    image = np.asarray(data, np.float64)
+    noise = np.asarray(variance, np.float64)
     known = np.isfinite(image) & np.isfinite(noise)
     if mask is not None:
-        known &= ~np.moveaxis(mask, axis, -1)
-    middle = _neighbour_median(image, known, reach)
-    sigma2 = _neighbour_median(noise, known, reach) + (fraction * middle) ** 2
+        known &= ~mask
+    points = np.nonzero(np.ones(image.shape, np.bool_))
+    excess = _excess_along(
+        image, noise, known, points, axis=axis, fraction=fraction, reach=reach
+    )
+    return excess.reshape(image.shape)
+
+
+def _excess_along(
+    image: Array,
+    noise: Array,
+    known: Mask,
+    points: Points,
+    *,
+    axis: int,
+    fraction: float,
+    reach: int = REACH,
+) -> Array:
+    middle, variance = medians_along(
+        (image, noise), known, points, axis=axis, reach=reach
+    )
+    sigma2 = variance + (fraction * middle) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        excess = (image - middle) / np.sqrt(sigma2)
-    return np.moveaxis(excess, -1, axis)
+        return np.asarray((image[points] - middle) / np.sqrt(sigma2))
+
+
+def has_spectra(data: Array, variance: Array, good: Mask) -> bool:
+    """
+    Tell traces or lines of spectra, which run across a frame, from stars.
+
+    Two adjacent rows or columns stand out from those around by three times the noise of
+    a pixel, in three quarters of their length, by their darker pixels: those of bright
+    stars do not. One alone may be a bad column.
+    """
+    if not good.any():
+        return False
+    image = np.where(good, data, np.median(data[good]))
+    limit = 3 * np.sqrt(np.median(variance[good]))
+    for lines in (image, image.T):
+        # Some hundred pixels tell the median of a line well enough.
+        few = lines[:, :: max(1, lines.shape[1] // 800)]
+        parts = np.array_split(few, 4, axis=1) if few.shape[1] >= 20 else []
+        if sum(_stands_out(part, limit) for part in parts) >= 3:
+            return True
+    return False
+
+
+def _stands_out(lines: Array, limit: float) -> bool:
+    profile = np.percentile(lines, 20, axis=1)[None, :]
+    points = np.nonzero(np.ones(profile.shape, np.bool_))
+    (around,) = medians_along((profile,), np.isfinite(profile), points, axis=1)
+    above = np.nan_to_num(profile[0] - around)
+    return bool(np.any(np.minimum(above[1:], above[:-1]) > limit))
 
 
 def spectrum_model(
@@ -277,35 +343,6 @@ def _fit_lines(
     return np.asarray(model, np.float64)
 
 
-def _neighbour_median(image: Array, known: Mask, reach: int) -> Array:
-    """Median of the neighbours along the last axis, a few lines at a time."""
-    lines = image.reshape(-1, image.shape[-1])
-    usable = known.reshape(lines.shape)
-    step = max(1, _CHUNK_PIXELS // lines.shape[-1])
-    parts = [
-        _line_median(lines[k : k + step], usable[k : k + step], reach)
-        for k in range(0, len(lines), step)
-    ]
-    return np.concatenate(parts).reshape(image.shape) if parts else image.copy()
-
-
-def _line_median(lines: Array, known: Mask, reach: int) -> Array:
-    padded = np.pad(
-        np.where(known, lines, np.inf), [(0, 0), (reach, reach)], constant_values=np.inf
-    )
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=-1)
-    # The pixel itself and its two neighbours, which a hit often shares, do not count.
-    keep = np.abs(np.arange(-reach, reach + 1)) > 1
-    ordered = np.sort(windows[..., keep], axis=-1)
-    count = np.isfinite(ordered).sum(axis=-1)[..., None]
-    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=-1)
-    high = np.take_along_axis(
-        ordered, np.minimum(count // 2, ordered.shape[-1] - 1), axis=-1
-    )
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(count > 0, (low + high) / 2, np.nan)[..., 0])
-
-
 def _confirm(
     image: Array,
     noise: Array,
@@ -317,35 +354,16 @@ def _confirm(
     from scipy.ndimage import label
 
     axis, fraction, limit = protection
-    lines = np.flatnonzero(hits.any(axis=axis))
-    excess = np.full(image.shape, np.nan)
-    at = lines if axis == 1 else (slice(None), lines)
-    excess[at] = neighbour_excess(
-        image[at], noise[at], (bad | hits)[at], axis=axis, fraction=fraction
+    points = np.nonzero(hits)
+    excess = _excess_along(
+        image, noise, ~(bad | hits), points, axis=axis, fraction=fraction
     )
     groups, n = label(hits, structure=np.ones((3, 3)))
     peak = np.full(n + 1, -np.inf)
     # A hit without neighbours cannot be judged; L.A.Cosmic has the last word.
     judged = np.where(np.isfinite(excess), excess, np.inf)
-    np.maximum.at(peak, groups[hits], judged[hits])
+    np.maximum.at(peak, groups[points], judged)
     # In a group that is real, pixels below the line they lie on are none of it.
-    kept: Mask = hits & (peak[groups] >= limit) & (judged > 0)
+    kept = np.zeros_like(hits)
+    kept[points] = (peak[groups[points]] >= limit) & (judged > 0)
     return kept
-
-
-def _mean_around(image: Array, excluded: Mask) -> tuple[Array, Mask]:
-    """Mean of the 5 x 5 pixels around each, and where there is one."""
-    total = _box(np.where(excluded, 0.0, image))
-    count = _box((~excluded).astype(np.float64))
-    return total / np.maximum(count, 1), count > 0
-
-
-def _box(image: Array) -> Array:
-    """Sum the 5 x 5 pixels around each; outside the image is nothing."""
-    from scipy.ndimage import correlate1d
-
-    # Not uniform_filter: its running sums carry a NaN to the end of the row, and do not
-    # come back to 0 after pixels that are not counted.
-    ones = np.ones(5)
-    rows = correlate1d(image, ones, axis=0, output=np.float64, mode="constant")
-    return np.asarray(correlate1d(rows, ones, axis=1, mode="constant"))
