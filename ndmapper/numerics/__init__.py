@@ -9,8 +9,10 @@ noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
-background, detection, sources, moments
-    Smooth backgrounds; what stands out of the noise; sources, their shapes.
+background, detection, sources, moments, aperture
+    Smooth backgrounds; what stands out of the noise; sources, their shapes, fluxes.
+robust
+    Linear fits with outliers.
 sections, overlaps
     Sections written as text; arrays that share memory.
 """

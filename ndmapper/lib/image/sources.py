@@ -229,5 +229,5 @@ def _outlines(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     from scipy.ndimage import binary_dilation
 
     there = labels > 0
-    around: npt.NDArray[np.bool_] = binary_dilation(there, iterations=2) & ~there
-    return around
+    around = binary_dilation(there, iterations=2) & ~there
+    return np.asarray(around, np.bool_)
