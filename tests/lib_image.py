@@ -1,13 +1,15 @@
 """Fields of simulated stars, of which everything is known."""
 
+import io
 from math import erf
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from astropy.wcs import WCS
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, NDLater, PlainFile
 
 pytest.importorskip("photutils", reason="the extra ccd is not installed")
 pytest.importorskip("skimage", reason="the extra ccd is not installed")
@@ -81,3 +83,15 @@ def write(name, *ndds, **header):
 def field():
     """Thirty stars of 1000 to 100000 electrons on a sky of 100."""
     return make_field(11)
+
+
+def as_file(*ndds):
+    """Hold images in a file that is not saved."""
+    return DataFile(data=list(ndds))
+
+
+def listed(table=None, **columns):
+    """Hold a catalogue in a file that is not saved."""
+    text = io.StringIO()
+    (Table(columns) if table is None else table).write(text, format="ascii.ecsv")
+    return PlainFile("list.ecsv", text.getvalue().encode())

@@ -281,3 +281,25 @@ def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):
     make_mef(tmp_path / "raw" / "b27.fits.gz", n_ext=1)
     names = run_blocks(DOCS / "howto" / "own_step.md", tmp_path)
     assert str(names["scaled"][0]) == "sb27.fits"
+
+
+def test_photometry_page_does_what_it_says(tmp_path, monkeypatch):
+    lib_image = pytest.importorskip("lib_image")
+    pytest.importorskip("photutils", reason="the extra ccd is not installed")
+    monkeypatch.chdir(tmp_path)
+    field = lib_image.make_field(1, stars=25, flux=(5e3, 1e5), apart=24)
+    field.ndd.wcs = wcs = lib_image.sky_wcs(field.ndd.shape)
+    for name in ("field.fits", "night1.fits", "night2.fits"):
+        lib_image.write(name, field.ndd)
+    sky = wcs.pixel_to_world(field.x, field.y)
+    stars = {"ra": sky.ra.deg, "dec": sky.dec.deg}
+    magnitude = 27.0 - 2.5 * np.log10(field.flux)
+    colour = np.linspace(0, 1, len(magnitude))
+    stars |= {"rmag": magnitude + 0.1 * colour, "gmag": magnitude + 1.1 * colour}
+    lib_image.Table(stars).write("stars.csv")
+    lib_image.Table({"ra": stars["ra"][:3], "dec": stars["dec"][:3]}).write("mine.ecsv")
+    names = run_blocks(DOCS / "howto" / "photometry.md", tmp_path)
+    assert names["image"].meta["PHOTZP"] == pytest.approx(27, abs=0.01)
+    assert names["image"].meta["PHOTCLR"] == pytest.approx(0.1, abs=0.02)
+    assert len(names["forced"]) == 2
+    assert all(len(product.table()) == 3 for product in names["forced"])

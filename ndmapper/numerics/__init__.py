@@ -12,8 +12,10 @@ noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
-background, detection, sources, moments
-    Smooth backgrounds; what stands out of the noise; sources, their shapes.
+background, detection, sources, moments, aperture
+    Smooth backgrounds; what stands out of the noise; sources, their shapes, fluxes.
+robust
+    Linear fits with outliers.
 sharpness, neighbours, interpolate
     Pixels sharper than a star; medians of what is around; pixels from those around.
 resample, matching

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 
 from ndmapper import config
@@ -247,7 +248,7 @@ def dithered(folder, dx, dy):
 def aligned(folder):
     first, second = dithered(folder, 3, -2)
     found = image.align_images(second, reference=first, threshold=20.0)
-    # The pixels are the same; the coordinates are good to a thousandth.
+    # The pixels are the same; the coordinates are good to a hundredth.
     place = DataFile("place.fits", mode="new")
     place.append(NDLater(np.round(found[0].wcs.wcs.crpix, 2)))
     place.save()
@@ -272,6 +273,30 @@ def together(folder):
         yield image.make_mosaic("chips.fits", out_names=f"{n}.fits", **words)
 
 
+def fluxes(folder):
+    frame = starry("x.fits")
+    Table({"x": [12.0, 44.0, 30.0], "y": [15.0, 20.0, 47.0]}).write("list.ecsv")
+    words = {"sources": "list.ecsv", "radius": 3.5}
+    yield image.aperture_photometry(frame, annulus=(6.0, 10.0), **words)
+    yield image.aperture_photometry(
+        frame, annulus=None, total_radius=5.5, out_names="b.ecsv", **words
+    )
+
+
+def zero_point(folder):
+    places = {"ra": [10.0, 10.1, 10.2, 10.3], "dec": [1.0, 1.1, 1.2, 1.3]}
+    flux = np.array([1000.0, 2000.0, 4000.0, 8000.0])
+    Table({"flux": flux, "flux_error": [10.0, 12.0, 14.0, 16.0], **places}).write(
+        "f.ecsv"
+    )
+    mag = 20 - 2.5 * np.log10(flux) + [0.01, -0.01, 0.02, 0.0]
+    Table({"mag": mag, "b": mag + np.array([0, 1, 0, 1]), **places}).write("m.ecsv")
+    made = image.calibrate_photometry(
+        starry("x.fits"), sources="f.ecsv", reference="m.ecsv", colour=("b", "mag")
+    )
+    yield made["catalogue"]
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -289,6 +314,8 @@ CASES = {
     "cosmetics.clean_cosmic_rays": cosmic,
     "cosmetics.init_bpm": mask,
     "image.align_images": aligned,
+    "image.aperture_photometry": fluxes,
+    "image.calibrate_photometry": zero_point,
     "image.find_sources": sources,
     "image.make_mosaic": together,
     "image.measure_background": background_map,

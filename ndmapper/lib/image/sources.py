@@ -157,7 +157,9 @@ def _variance(ndd: NDLater) -> npt.NDArray[np.float64] | None:
 
 def _mask(ndd: NDLater, flags: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """Leave out bad pixels, but for saturated ones, which are the middle of stars."""
-    mask = np.zeros(ndd.shape, np.bool_) if ndd.mask is None else np.array(ndd.mask)
+    mask: npt.NDArray[np.bool_] = np.zeros(ndd.shape, np.bool_)
+    if ndd.mask is not None:
+        mask |= np.asarray(ndd.mask)
     mask &= (flags & Flag.SATURATED) == 0
     mask |= ~np.isfinite(ndd.data)
     return mask
@@ -229,5 +231,5 @@ def _outlines(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     from scipy.ndimage import binary_dilation
 
     there = labels > 0
-    around: npt.NDArray[np.bool_] = binary_dilation(there, iterations=2) & ~there
-    return around
+    around = binary_dilation(there, iterations=2) & ~there
+    return np.asarray(around, np.bool_)

@@ -4,18 +4,14 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from lib_image import make_field, sky_wcs, star, write
+from lib_image import as_file, make_field, sky_wcs, star, write
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib import image
 from ndmapper.lib.image import SourceFlag
 
 find = image.find_sources.func
-
-
-def as_file(*ndds):
-    return DataFile(data=list(ndds))
 
 
 def nearest(table, x, y):

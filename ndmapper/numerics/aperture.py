@@ -1,0 +1,135 @@
+"""Fluxes in circular apertures, with the background of an annulus, and errors."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.numerics.statistics import clip_scatter
+
+__all__ = ["ApertureFluxes", "Level", "measure_apertures"]
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+Level: TypeAlias = Literal["mean", "median"]
+
+_LEAST_ANNULUS = 10
+"""With fewer good pixels of the annulus there is no background."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApertureFluxes:
+    """What was measured in apertures; NaN where nothing could be."""
+
+    # Without background, and with the variance of the background.
+    flux: Array
+    variance: Array
+    # Of a pixel.
+    background: Array
+    background_variance: Array
+    # Area of the pixels that count [pixel**2].
+    area: Array
+    # All flags of the pixels of the aperture, and whether it is all in the image.
+    flags: npt.NDArray[np.int64]
+    is_inside: Mask
+
+
+def measure_apertures(
+    data: npt.ArrayLike,
+    variance: npt.ArrayLike | None,
+    mask: Mask,
+    *,
+    flags: npt.NDArray[np.integer[Any]],
+    x: Array,
+    y: Array,
+    radius: float,
+    annulus: tuple[float, float] | None,
+    level: Level = "mean",
+    clip: float = 3.0,
+    common_variance: float = 0.0,
+) -> ApertureFluxes:
+    """
+    Sum the light in circles about positions [pixel, from 0].
+
+    A pixel that is cut by the circle counts with the share of its area. The variance is
+    the sum of those of pixels by the square of this share, and that of the background
+    by the square of the area; without a variance plane pixels scatter as those of the
+    annulus do. `common_variance` is that of a background that was subtracted before.
+    """
+    from photutils.aperture import CircularAperture
+
+    values = np.asarray(data, np.float64)
+    noise = None if variance is None else np.asarray(variance, np.float64)
+    good = ~mask & np.isfinite(values)
+    if noise is not None:
+        good &= np.isfinite(noise)
+    rows = [np.full(len(x), np.nan) for _ in range(5)]
+    flux, var, sky, sky_var, area = rows
+    joined, inside = np.zeros(len(x), np.int64), np.zeros(len(x), np.bool_)
+    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if known.size == 0:
+        return ApertureFluxes(**_named(*rows, joined, inside))
+    circles = CircularAperture(np.stack([x[known], y[known]], 1), radius)
+    for n, circle in zip(known, circles.to_mask(method="exact"), strict=True):
+        large, small = circle.get_overlap_slices(values.shape)
+        if large is None:
+            continue
+        weight = circle.data[small]
+        inside[n] = weight.sum() > circle.data.sum() - 1e-6
+        joined[n] = np.bitwise_or.reduce(flags[large][weight > 0], axis=None)
+        weight = np.where(good[large], weight, 0.0)
+        area[n] = weight.sum()
+        if not area[n] > 0:
+            continue
+        sky[n], sky_var[n], scatter = 0.0, common_variance, np.nan
+        if annulus is not None:
+            sky[n], sky_var[n], scatter = _level(
+                values, noise, good,
+                x=x[n], y=y[n], annulus=annulus, level=level, clip=clip,
+            )  # fmt: skip
+        light = np.where(weight > 0, values[large] - sky[n], 0.0)
+        flux[n] = (weight * light).sum()
+        pixels = scatter if noise is None else np.where(weight > 0, noise[large], 0.0)
+        var[n] = (weight**2 * pixels).sum() + area[n] ** 2 * sky_var[n]
+    return ApertureFluxes(**_named(*rows, joined, inside))
+
+
+def _named(*values: Any) -> dict[str, Any]:
+    return dict(zip(("flux", "variance", "background", "background_variance", "area",
+                     "flags", "is_inside"), values, strict=True))  # fmt: skip
+
+
+def _level(
+    values: Array,
+    noise: Array | None,
+    good: Mask,
+    *,
+    x: float,
+    y: float,
+    annulus: tuple[float, float],
+    level: Level,
+    clip: float,
+) -> tuple[float, float, float]:
+    """Measure the background in an annulus: its value, variance, and that of pixels."""
+    inner, outer = annulus
+    ny, nx = values.shape
+    rows = slice(max(0, int(y - outer)), min(ny, int(y + outer) + 2))
+    columns = slice(max(0, int(x - outer)), min(nx, int(x + outer) + 2))
+    dy = np.arange(rows.start, rows.stop)[:, None] - y
+    dx = np.arange(columns.start, columns.stop)[None, :] - x
+    distance2 = dx**2 + dy**2
+    chosen = (distance2 >= inner**2) & (distance2 < outer**2) & good[rows, columns]
+    if chosen.sum() < _LEAST_ANNULUS:
+        return np.nan, np.nan, np.nan
+    sample = values[rows, columns][chosen]
+    kept = clip_scatter(sample, clip)
+    scatter = float(kept.var(ddof=1)) if kept.size > 1 else 0.0
+    pixels = scatter
+    if noise is not None:
+        is_kept = (sample >= kept.min()) & (sample <= kept.max())
+        pixels = float(noise[rows, columns][chosen][is_kept].mean())
+    found = float(kept.mean() if level == "mean" else np.median(kept))
+    factor = 1.0 if level == "mean" else np.pi / 2
+    return found, factor * pixels / kept.size, scatter
