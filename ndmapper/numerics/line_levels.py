@@ -67,7 +67,8 @@ def find_structure(
     scale = float(np.max(np.abs(values[good])))
     # No less than what single precision rounds to.
     noise = max(typical, smoothest_noise(values, good), 1e-6 * scale, 1e-12)
-    smooth = np.polynomial.legendre.legvander(np.linspace(-1, 1, n), degree)
+    x = np.linspace(-1, 1, n)
+    smooth = np.asarray(np.polynomial.legendre.legvander(x, degree), np.float64)
     residual = _residual(values, smooth, good)
     if _is_quiet(residual[good] / noise):
         return nothing

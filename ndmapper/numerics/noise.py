@@ -330,14 +330,14 @@ def _block_statistics(
     found = []
     for start in range(0, ny, rows):
         band = slice(start * block[0], min(start + rows, ny) * block[0])
-        parts = (
-            np.asarray(frame[band, : nx * block[1]])
+        a, b, good = (
+            np.asarray(frame[band, : nx * block[1]], np.float64)
             .reshape(-1, block[0], nx, block[1])
             .swapaxes(1, 2)
             .reshape(-1, plane.shape[0])
             for frame in (first, second, usable)
         )
-        found.append(_noise_of_blocks(*parts, plane, clip))
+        found.append(_noise_of_blocks(a, b, good.astype(np.bool_), plane, clip))
     return np.concatenate(found, axis=1)
 
 

@@ -20,6 +20,8 @@ OverscanMethod = Literal["mean", "median", "row", "polynomial", "chebyshev", "sp
 _MAX_ITERATIONS = 10
 _OUTLIER = 5.0
 """Lines so many standard deviations off the fit are left out of it."""
+_DRIFT = 3
+"""Degree of a drift that is not taken for noise of the lines."""
 _SURE = 2.5
 """Noise that lines share counts from so many standard deviations on."""
 
@@ -39,9 +41,11 @@ class OverscanLevel:
     doubtful : ndarray of bool
         Lines whose level is less certain than their variance says; same shape.
     shared : float
-        Standard deviation of the lines about the level, beyond the noise of their
-        pixels [adu]: noise of rows, or a drift that the method does not follow. It is
-        part of the variance.
+        Standard deviation of the lines about a smooth level, beyond the noise of their
+        pixels [adu]: noise that the pixels of a line share. It is part of the variance.
+    drift : float
+        Standard deviation of a smooth drift that the method does not follow [adu]. It
+        is no part of the variance, since it may be the same in every frame.
     scatter : float
         Standard deviation of the pixels of a line [adu].
     left_out : int
@@ -53,7 +57,8 @@ class OverscanLevel:
     level: Array
     variance: Array
     doubtful: Mask
-    shared: float
+    shared: float = 0.0
+    drift: float = 0.0
     scatter: float = 0.0
     left_out: int = 0
     jumps: int = 0
@@ -140,8 +145,13 @@ def measure_overscan(
             doubtful=np.zeros_like(structure.doubtful),
             jumps=0,
         )
-    smooth = "spline" if method == "row" else method
-    fit = _fit(lines, structure, _basis(lines, structure, smooth, degree, knots))
+    basis = _basis(
+        lines, structure, "spline" if method == "row" else method, degree, knots
+    )
+    smooth = basis
+    if follow and lines.mean.size > 3 * _DRIFT:
+        smooth = _basis(lines, structure, "polynomial", _DRIFT, knots)
+    fit = _fit(lines, structure, basis, smooth)
     level, variance = fit.level, fit.variance
     if method == "median":
         level, variance = _median(lines, structure, fit)
@@ -156,6 +166,7 @@ def measure_overscan(
         variance=variance[part].reshape(shape),
         doubtful=structure.doubtful[part].reshape(shape),
         shared=0.0 if method == "row" else fit.shared,
+        drift=0.0 if method == "row" else fit.drift,
         scatter=lines.scatter,
         left_out=int(np.sum(lines.good & ~structure.good)),
         jumps=structure.jumps,
@@ -177,7 +188,7 @@ class _Lines:
 def _lines(pixels: Array, clip: float) -> _Lines:
     """Find mean and error of each line, without the pixels that stand out in it."""
     used = np.isfinite(pixels)
-    good = used.any(axis=1)
+    good = np.asarray(used.any(axis=1), np.bool_)
     if not good.any():
         msg = "no finite value to make statistics of"
         raise ValueError(msg)
@@ -190,7 +201,7 @@ def _lines(pixels: Array, clip: float) -> _Lines:
         residual = pixels - middle
         limit = clip * clip_scatter(residual[used], clip).std()
         used &= np.abs(residual) <= max(limit, 1e-9)
-        good = used.any(axis=1)
+        good = np.asarray(used.any(axis=1), np.bool_)
     count = used.sum(axis=1)
     known = np.maximum(count, 1)
     mean = np.where(used, pixels - middle, 0).sum(axis=1) / known + middle[:, 0]
@@ -259,7 +270,7 @@ def _spline_basis(x: Array, inner: Array, degree: int = 3) -> Array:
             )
         rise, fall = np.nan_to_num(rise, posinf=0), np.nan_to_num(fall, posinf=0)
         basis = rise * basis[:, :-1] + fall * basis[:, 1:]
-    return basis
+    return np.asarray(basis, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,41 +278,55 @@ class _Fit:
     level: Array
     variance: Array  # of the level of a line
     shared: float  # standard deviation of lines beyond the noise of their pixels
+    drift: float  # standard deviation of smooth changes that the level leaves
     structure: Array  # of the level, what jumps and transients make
     good: Mask  # lines
 
 
-def _fit(lines: _Lines, structure: LineStructure, basis: Array) -> _Fit:
-    """Fit the levels of lines by a basis, jumps and transients, with rejection."""
+def _fit(lines: _Lines, structure: LineStructure, basis: Array, smooth: Array) -> _Fit:
+    """
+    Fit the levels of lines by a basis, jumps and transients, with rejection.
+
+    What lines scatter by is told from the fit of a smooth basis, so that a drift which
+    a constant does not follow is no noise: it may be the same in every frame.
+    """
     model = np.column_stack([basis, structure.columns])
+    free_model = np.column_stack([basis, smooth, structure.columns])
     good, pixel_variance = structure.good, lines.error**2
     # Noise that is common to the pixels of a line, found from the residuals.
     shared = 0.0
     for _ in range(_MAX_ITERATIONS):
-        variance = np.maximum(pixel_variance + shared, 1e-18)
-        root = 1 / np.sqrt(variance[good])
-        answer, *_ = np.linalg.lstsq(
-            model[good] * root[:, None], lines.mean[good] * root, rcond=None
+        root = 1 / np.sqrt(np.maximum(pixel_variance + shared, 1e-18))[good]
+        target = lines.mean[good] * root
+        wide, _, rank, _ = np.linalg.lstsq(
+            free_model[good] * root[:, None], target, rcond=None
         )
-        residual = lines.mean - model @ answer
-        free = np.count_nonzero(good) - model.shape[1]
+        residual = lines.mean - free_model @ wide
+        free: int = max(int(np.count_nonzero(good)) - int(rank), 1)
         mean = float(np.mean(pixel_variance[good]))
-        excess = float(np.sum(residual[good] ** 2)) / max(free, 1) - mean
-        sure = excess > _SURE * mean * np.sqrt(2 / max(free, 1)) and free > 0
+        excess = float(np.sum(residual[good] ** 2)) / free - mean
         spread = 1.4826 * float(np.median(np.abs(residual[good])))
         limit = _OUTLIER * np.maximum(np.sqrt(pixel_variance), max(spread, 1e-9))
         new = structure.good & (np.abs(residual) <= limit)
-        last, shared = shared, excess if sure else 0.0
+        last = shared
+        shared = excess if excess > _SURE * mean * np.sqrt(2 / free) else 0.0
         if np.array_equal(new, good) and abs(shared - last) <= 1e-3 * (mean + shared):
             break
-        if np.count_nonzero(new) > model.shape[1]:
+        if np.count_nonzero(new) > free_model.shape[1]:
             good = new
-    weighted = model[good] / np.maximum(pixel_variance + shared, 1e-18)[good, None]
-    covariance = np.linalg.pinv(model[good].T @ weighted, hermitian=True)
+    variance = np.maximum(pixel_variance + shared, 1e-18)[good]
+    root = 1 / np.sqrt(variance)
+    answer, *_ = np.linalg.lstsq(
+        model[good] * root[:, None], lines.mean[good] * root, rcond=None
+    )
+    normal = model[good].T @ (model[good] / variance[:, None])
+    covariance = np.linalg.pinv(normal, hermitian=True)
+    level = model @ answer
     return _Fit(
-        level=model @ answer,
+        level=level,
         variance=((model @ covariance) * model).sum(axis=1) + shared,
         shared=float(np.sqrt(shared)),
+        drift=float(np.std((free_model @ wide - level)[good])),
         structure=structure.columns @ answer[basis.shape[1] :],
         good=good,
     )

@@ -137,7 +137,9 @@ def test_overscan_level_is_right_in_every_line(method):
 def test_noise_that_lines_share_is_in_the_error(method, odd):
     _, pulls, counted = measured(method, *ODD[odd], shared=1.0, integer=False)
     # 2400 lines: 1.4 per cent, and the level of 8 strips; outliers that were left out.
-    assert np.std(pulls[counted]) == pytest.approx(1, abs=0.07)
+    # In such noise the place of a jump and the length of a transient are less sure.
+    tolerance = 0.07 if odd == "nothing" else 0.14
+    assert np.std(pulls[counted]) == pytest.approx(1, abs=tolerance)
 
 
 def test_chebyshev_is_the_same_polynomial():
@@ -176,13 +178,15 @@ def test_overscan_level_says_what_it_found():
     assert found.scatter == pytest.approx(2.5, rel=0.05)
 
 
-def test_overscan_level_that_cannot_be_followed_is_an_error_of_the_level():
+def test_overscan_level_that_is_not_followed_is_told():
     drift = np.linspace(-3, 3, 300)
     strip = drift[:, None] + np.random.default_rng(13).normal(0, 2.5, (300, 32))
     found = measure_overscan(strip, "mean")
-    assert found.shared == pytest.approx(drift.std(), rel=0.05)
-    assert found.variance.item() == pytest.approx(drift.var(), rel=0.1)
-    assert measure_overscan(strip, "polynomial", degree=1).shared == 0
+    assert found.drift == pytest.approx(drift.std(), rel=0.05)
+    # It may be the same in every frame, and is no noise.
+    assert found.shared == 0
+    assert found.variance.item() == pytest.approx(2.5**2 / 9600, rel=0.05)
+    assert measure_overscan(strip, "polynomial", degree=1).drift < 0.1
 
 
 def test_overscan_level_that_does_not_belong_to_lines_is_one_number():

@@ -87,9 +87,9 @@ def subtract_overscan(
     -----
     By any method but a function, lines into which a star bleeds are left out, and jumps
     of the level and an exponential at the begin or end of the readout are followed,
-    where they are significant. Noise that the pixels of a line share, and a drift that
-    the method does not follow, are part of the error; there is a warning where they
-    matter.
+    where they are significant. Noise that the pixels of a line share is part of the
+    error, a drift that the method does not follow is not; there is a warning where
+    they matter.
     """
     ndd = image_of(ndd)
     if overscan is None:
@@ -197,7 +197,6 @@ def _by_function(
         level=level,
         variance=variance,
         doubtful=~np.isfinite(level) | ~np.isfinite(variance),
-        shared=0.0,
     )
 
 
@@ -222,8 +221,15 @@ def _tell(readout: Readout, method: str, found: OverscanLevel) -> None:
         log.warning(
             "overscan of amplifier %s: its level changes from line to line by %.2g adu "
             "(rms), which method=%r does not follow and which is part of its error; "
-            "'spline' follows a drift, and 'row' each line",
+            "'row' follows each line",
             readout.name, found.shared, method,
+        )  # fmt: skip
+    if found.drift > _MUCH * found.scatter:
+        log.warning(
+            "overscan of amplifier %s: its level drifts by %.2g adu (rms), which "
+            "method=%r does not follow; 'polynomial' or 'spline' do, and a bias takes "
+            "away what drifts in the same way in every frame",
+            readout.name, found.drift, method,
         )  # fmt: skip
 
 
