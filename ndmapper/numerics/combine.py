@@ -42,6 +42,9 @@ _SAMPLE = 2**17
 _SAMPLED_VALUES = 2**22
 """At most so many values are taken for that."""
 
+_RATIO_PIXELS = 2**15
+"""So many pixels tell which frames are noisier than others."""
+
 _PLACES = 32
 """They are rows from so many places."""
 
@@ -303,9 +306,12 @@ def _with_noise(frames: _Frames, recipe: Recipe, known: bool) -> tuple[Recipe, A
         ]
     )
     curve = None if known else pool_noise(data, good)
+    # Ratios need fewer pixels than a curve.
+    step = max(1, data.shape[1] // _RATIO_PIXELS)
+    some = None if variance is None else variance[:, ::step]
     recipe = replace(
         recipe,
-        ratio=frame_ratios(data, variance, good),
+        ratio=frame_ratios(data[:, ::step], some, good[:, ::step]),
         curve=curve,
         clipped=_clipped_table(n, recipe.rejection, known),
     )
