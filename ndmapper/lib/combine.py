@@ -419,7 +419,8 @@ def _report(
     )  # fmt: skip
     if is_chosen:
         return
-    typical = float(np.nanmedian(result.levels))
+    known = result.levels[np.isfinite(result.levels)]
+    typical = float(np.median(known)) if known.size else np.nan
     for name, lost, level in zip(
         names, result.rejected_share, result.levels, strict=True
     ):
