@@ -34,7 +34,7 @@ COMPILED_FROM = 2**23
 """Stacks of at least so many values are combined by compiled loops, which take as long
 to load as NumPy takes for them."""
 
-_CHUNK_BYTES = 2**26
+_CHUNK_BYTES = 2**25
 
 _SAMPLE = 2**17
 """So many pixels of each frame tell the noise and level of all."""
@@ -369,7 +369,7 @@ class _Output:
     def __init__(self, frames: _Frames, factor: int) -> None:
         self._shape, self._factor = frames.shape, factor
         size = (frames.rows, frames.row)
-        number = np.result_type(np.uint16, np.min_scalar_type(frames.n))
+        number = np.min_scalar_type(frames.n)
         self._data: npt.NDArray[Any] = np.empty(size, frames.kind)
         self._variance: npt.NDArray[Any] = np.empty(size, frames.kind)
         self._flags: npt.NDArray[Any] = np.zeros(size, np.uint16)
