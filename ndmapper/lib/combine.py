@@ -182,8 +182,12 @@ def combine_files(
     ----------
     files : sequence of DataFile
         The files.
-    scale, zero, weights, section, mixed
+    scale, zero, weights : str or sequence of float, optional
         As for `combine`.
+    section : str, optional
+        Where statistics are taken.
+    mixed : str or sequence of str
+        In what the files may differ.
     one_level : bool
         Whether all frames are of one level, as biases are: if not, they are refused
         or brought to their mean level by `zero`.
@@ -293,7 +297,7 @@ def combine_ndds(
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
     result = combine_arrays(
         [_Rows(ndd, "data") for ndd in ndds],
-        [_Rows(ndd, "variance") for ndd in ndds] if has_variance else None,
+        [_Rows(ndd, "uncertainty") for ndd in ndds] if has_variance else None,
         [_Rows(ndd, "flags") if ndd.has("flags") else None for ndd in ndds],
         method=method,
         reject=reject,
@@ -415,7 +419,8 @@ def _report(
     )  # fmt: skip
     if is_chosen:
         return
-    typical = float(np.nanmedian(result.levels))
+    known = result.levels[np.isfinite(result.levels)]
+    typical = float(np.median(known)) if known.size else np.nan
     for name, lost, level in zip(
         names, result.rejected_share, result.levels, strict=True
     ):
@@ -432,8 +437,9 @@ class _Rows:
     """One part of an image, read by rows."""
 
     def __init__(self, ndd: NDLater, part: str) -> None:
-        self._ndd, self._part = ndd, part
+        # Of a section of the image, headers and coordinates would be cut as well.
+        self._array = ndd.content.arrays[part]
         self.shape = ndd.shape
 
     def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
-        return np.asarray(getattr(self._ndd[rows], self._part))
+        return self._array.section(rows).read_uncached()

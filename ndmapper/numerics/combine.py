@@ -34,13 +34,16 @@ COMPILED_FROM = 2**23
 """Stacks of at least so many values are combined by compiled loops, which take as long
 to load as NumPy takes for them."""
 
-_CHUNK_BYTES = 2**26
+_CHUNK_BYTES = 2**25
 
 _SAMPLE = 2**17
 """So many pixels of each frame tell the noise and level of all."""
 
 _SAMPLED_VALUES = 2**22
 """At most so many values are taken for that."""
+
+_RATIO_PIXELS = 2**15
+"""So many pixels tell which frames are noisier than others."""
 
 _PLACES = 32
 """They are rows from so many places."""
@@ -303,9 +306,12 @@ def _with_noise(frames: _Frames, recipe: Recipe, known: bool) -> tuple[Recipe, A
         ]
     )
     curve = None if known else pool_noise(data, good)
+    # Ratios need fewer pixels than a curve.
+    step = max(1, data.shape[1] // _RATIO_PIXELS)
+    some = None if variance is None else variance[:, ::step]
     recipe = replace(
         recipe,
-        ratio=frame_ratios(data, variance, good),
+        ratio=frame_ratios(data[:, ::step], some, good[:, ::step]),
         curve=curve,
         clipped=_clipped_table(n, recipe.rejection, known),
     )
@@ -363,7 +369,7 @@ class _Output:
     def __init__(self, frames: _Frames, factor: int) -> None:
         self._shape, self._factor = frames.shape, factor
         size = (frames.rows, frames.row)
-        number = np.result_type(np.uint16, np.min_scalar_type(frames.n))
+        number = np.min_scalar_type(frames.n)
         self._data: npt.NDArray[Any] = np.empty(size, frames.kind)
         self._variance: npt.NDArray[Any] = np.empty(size, frames.kind)
         self._flags: npt.NDArray[Any] = np.zeros(size, np.uint16)

@@ -133,6 +133,12 @@ def test_a_frame_that_loses_its_pixels_is_named(caplog):
     assert "20 %" in line
 
 
+def test_frames_without_a_good_pixel_have_no_level():
+    result = combined(files_of([np.nan, np.nan]))
+    assert np.isnan(result.data).all()
+    assert np.all(result.flags == 16)
+
+
 def test_frames_that_belong_together_are_not_named(caplog):
     combined(files_of([100] * 5))
     combined(files_of([100] * 5), method="mean", reject="minmax")
