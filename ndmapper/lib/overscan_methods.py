@@ -19,7 +19,7 @@ from ndmapper.numerics.statistics import clipped_mean
 __all__ = ["OverscanMethods", "area_section", "as_method", "level_of", "scatter_of"]
 
 Area = Mapping[str, int]
-Method = Callable[[npt.NDArray[Any], Area], npt.ArrayLike]
+Method = Callable[[npt.NDArray[Any], Area], Any]
 
 
 class OverscanMethods(Enum):
@@ -185,14 +185,19 @@ def level_of(
         if isinstance(method, OverscanMethods):
             one, one_variance = method.level(image, area)
         else:
-            corrected = np.asarray(method(image.copy(), dict(area)), np.float64)
+            given = method(image.copy(), dict(area))
+            corrected, found = given if isinstance(given, tuple) else (given, 0.0)
+            corrected = np.asarray(corrected, np.float64)
             if corrected.shape != image.shape:
                 msg = (
                     f"the overscan method returned an image of shape "
                     f"{corrected.shape}, not {image.shape}"
                 )
                 raise ShapeError(msg)
-            one, one_variance = image - corrected, np.zeros((1, 1))
+            one, one_variance = (
+                image - corrected,
+                np.broadcast_to(np.float64(found), image.shape),
+            )
         level = level + share * one
         variance = variance + share**2 * one_variance
     return level, variance
