@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import (
     FormatError,
     IdentError,
@@ -294,3 +294,197 @@ def test_calibrator_writes_image_and_error(folder):
     np.testing.assert_allclose(ndd.data, 0, atol=1e-3)
     with fits.open("two.fits") as hdus:
         assert [hdu.name for hdu in hdus[1:3]] == ["ERROR", "MASK"]
+
+
+def test_nothing_that_is_no_number_is_left_unflagged(folder):
+    flat = np.ones((100, 200), "f4")
+    flat[5, 5], flat[6, 6], flat[7, 7], flat[8, 8] = 0, np.nan, -1, np.inf
+    counts = np.full((120, 200), 1000, "f4")
+    counts[:20] = 400
+    counts[40, 90], counts[41, 91] = np.nan, np.inf
+    save("raw.fits", counts)
+    save("flat.fits", flat, variance=np.full((100, 200), np.nan, "f4"))
+    save("flat0.fits", flat)
+    for name in ("flat0.fits", "flat.fits"):
+        (ndd,) = calibrator(master_flat=name)("raw.fits", f"o{name}")
+        bad = (ndd.flags & Flag.BAD) != 0
+        assert bad[[5, 6, 7, 8, 20, 21], [5, 6, 7, 8, 90, 91]].all()
+        assert bad.sum() == (6 if name == "flat0.fits" else bad.size)
+        assert bad[~np.isfinite(ndd.data) | ~np.isfinite(ndd.variance)].all()
+        # Where nothing can be divided by, the counts stay.
+        np.testing.assert_array_equal(ndd.data[[5, 6], [5, 6]], 600)
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"), [({"GAIN": 2.5}, 2.5), ({"GAIN": 139, "EGAIN": 0.5}, 0.5)]
+)
+def test_gain_of_the_header(folder, cards, expected):
+    raw()
+    with fits.open("raw.fits", mode="update") as hdus:
+        hdus[0].header.update(cards)
+    (ndd,) = calibrator(read_noise=0.0)("raw.fits", "out.fits", gain=None)
+    assert ndd.meta["CALBGAIN"] == expected
+    known = ndd.data > 0
+    # The level of the overscan adds 3e-3 adu**2 to some 100.
+    np.testing.assert_allclose(
+        ndd.variance[known], ndd.data[known] / expected, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("cards", [{}, {"GAIN": "high"}, {"GAIN": 0.0}])
+def test_gain_of_a_header_without_one_raises(folder, cards):
+    raw()
+    with fits.open("raw.fits", mode="update") as hdus:
+        hdus[0].header.update(cards)
+    with pytest.raises(
+        ParameterError, match=r"raw.fits has .*GAIN.* give it with gain="
+    ):
+        calibrator()("raw.fits", "out.fits", gain=None)
+
+
+BAYER = {"R": (0, 0), "G": (1, 0), "H": (0, 1), "B": (1, 1)}
+
+
+def bayer_frame():
+    """Write a frame whose colours differ by 100; two rows of overscan differ, too."""
+    counts = np.zeros((120, 200), "f4")
+    for number, (x, y) in enumerate(BAYER.values()):
+        counts[y:20:2, x::2] = 10 * number
+        counts[20 + y :: 2, x::2] = 100 * (number + 1) + 10 * number
+    return save("raw.fits", counts)
+
+
+@pytest.mark.parametrize("form", ["pairs", "slices", "numbers"])
+def test_channels_of_a_bayer_frame(folder, form):
+    bayer_frame()
+    channels = {
+        name: {
+            "pairs": (x, y),
+            "slices": (slice(y, None, 2), slice(x, None, 2)),
+            "numbers": (x, 2, y, 2),
+        }[form]
+        for name, (x, y) in BAYER.items()
+    }
+    result = calibrator(channels=channels)("raw.fits", "out.fits")
+    assert result.idents == list(BAYER)
+    for number, (name, (x, y)) in enumerate(BAYER.items()):
+        assert result[name].shape == (50, 100)
+        np.testing.assert_array_equal(result[name].data, 100 * (number + 1))
+        header = result[name].meta
+        assert header["CLRCHNL"] == name
+        found = [header[f"CHNL{k}"] for k in ("XOFF", "XSTP", "YOFF", "YSTP")]
+        assert found == [x, 2, y, 2]
+        assert header["IMAGAREA"] == "0 < x < 200, 20 < y < 120"
+    # As a master it is used channel by channel.
+    again = calibrator(channels=channels, master_dark="out.fits")
+    for ndd in again("raw.fits", "two.fits"):
+        np.testing.assert_array_equal(ndd.data, 0)
+
+
+def test_channels_as_image_and_error(folder):
+    bayer_frame()
+    calibrate = calibrator(channels=BAYER, output="image+error")
+    calibrate("raw.fits", "out.fits")
+    result = calibrate("raw.fits", "two.fits", master_dark="out.fits")
+    assert [ndd.data.max() for ndd in result] == [0] * 4
+    assert all((ndd.variance > 0).all() for ndd in result)
+
+
+@pytest.mark.parametrize(
+    "grid", [(0,), (0, 0, 0, 0), (-1, 0), (slice(0, 5, 2), slice(0, None, 2)), (0, 400)]
+)
+def test_impossible_channels_raise(folder, grid):
+    with pytest.raises(ParameterError, match="channel"):
+        calibrator(channels={"R": grid})(raw(), "out.fits")
+
+
+class Own:
+    """A method of a user's own, as an object: a mean of its own."""
+
+    def __init__(self, form):
+        self.form = form
+
+    def __call__(self, image, overscan):
+        strip = image[overscan["ymin"] : overscan["ymax"]]
+        correction, variance = strip.mean(), strip.var() / strip.size
+        if self.form == "mapping":
+            return {"correction": correction, "variance": variance}
+        return image - correction, variance
+
+    def document_in_fits_header(self, header):
+        header["OWNMETH"] = self.form
+
+
+@pytest.mark.parametrize("form", ["mapping", "tuple"])
+def test_method_with_variance_and_text_for_the_header(folder, form):
+    calibrate = calibrator(overscan_method=Own(form), read_noise=0.0)
+    (ndd,) = calibrate(raw(electrons=0.0), "out.fits")
+    strip = DataFile("raw.fits")[0].data[:20].astype(float)
+    expected = strip.var() / strip.size
+    dark = ndd.data <= 0
+    np.testing.assert_allclose(ndd.variance[dark], expected, rtol=1e-4)
+    assert ndd.meta["OWNMETH"] == form
+    assert ndd.meta["OVSCNMTD"] == "Own"
+    record = DataFile("out.fits").record[-1]["parameters"]["overscan_method"]
+    assert record["attributes"] == {"form": form}
+
+
+def test_mask_and_leaks_are_flagged(folder):
+    counts = np.full((120, 200), 100.0, "f4")
+    counts[30, 40] = counts[20, 199] = 60000
+    save("raw.fits", counts)
+    bits = np.zeros((100, 200), "u2")
+    bits[50, 60] = 2
+    save("mask.fits", bits)
+    calibrate = calibrator(saturation=6e4, leak_directions=[(0, 1), (0, -1), (1, 0)])
+    calibrate.set_masters(mask="mask.fits")
+    (ndd,) = calibrate("raw.fits", "out.fits")
+    where = {tuple(p) for p in np.argwhere(ndd.flags == Flag.SATURATED).tolist()}
+    assert where == {(10, 40), (9, 40), (11, 40), (10, 41), (0, 199), (1, 199)}
+    assert np.argwhere(ndd.flags == 2).tolist() == [[50, 60]]
+    assert ndd.meta["MMASKFNM"] == "mask.fits"
+    assert ndd.meta["MMASKSHA"]
+
+
+def test_mask_of_other_numbers_raises(folder):
+    save("mask.fits", np.zeros((100, 200), "f4"))
+    with pytest.raises(ParameterError, match="a mask holds integers"):
+        calibrator(master_mask="mask.fits")(raw(), "out.fits")
+
+
+def test_header_says_when_from_what_and_by_what(folder):
+    raw()
+    with fits.open("raw.fits", mode="update") as hdus:
+        hdus[0].header["DATE-OBS"] = "2026-01-01T12:00:00"
+        hdus[0].header["EXPTIME"] = 86400.0
+    header = calibrator()("raw.fits", "out.fits")[0].meta
+    assert header["JD-OBS"] == pytest.approx(2461042.5, abs=1e-6)
+    assert header["RAWFNAME"] == "raw"
+    assert header["OVSCNPIX"] == 4000
+    assert header["CALGITID"].startswith("ndmapper.lib.calibrator:")
+
+
+def test_sci_var_and_dq_are_written_by_default(folder):
+    calibrator()(raw(), "out.fits")
+    with fits.open("out.fits") as hdus:
+        assert [h.name for h in hdus] == ["PRIMARY", "SCI", "VAR", "DQ", "NDM_RECORD"]
+        assert hdus["SCI"].data.dtype.kind == "f"
+
+
+def test_attribute_that_there_is_not_raises():
+    with pytest.raises(AttributeError):
+        Calibrator().gian = 2.0
+
+
+def test_integers_have_the_noise_of_their_steps(folder):
+    rng = np.random.default_rng(12)
+    sigma = 0.4
+    counts = np.rint(
+        1000 + rng.uniform(0, 1, (120, 200)) + rng.normal(0, sigma, (120, 200))
+    )
+    save("raw.fits", counts.astype("u2"))
+    save("float.fits", counts.astype("f4"))
+    words = {"read_noise": sigma, "gain": 1.0}
+    (whole,) = Calibrator(**words)("raw.fits", "a.fits")
+    (real,) = Calibrator(**words)("float.fits", "b.fits")
+    np.testing.assert_allclose(whole.variance - real.variance, 1 / 12, atol=1e-3)
