@@ -218,6 +218,13 @@ def zero_point(folder):
     yield made["catalogue"]
 
 
+def fitted(folder):
+    yield image.psf_photometry(
+        starry("x.fits"), sources=image.find_sources("x.fits", box_size=16),
+        model="gaussian", box_size=16,
+    )  # fmt: skip
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -236,6 +243,7 @@ CASES = {
     "image.calibrate_photometry": zero_point,
     "image.find_sources": sources,
     "image.measure_background": background_map,
+    "image.psf_photometry": fitted,
     "image.subtract_background": without_background,
 }
 
