@@ -12,7 +12,7 @@ noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
-background, detection, sources, moments, aperture
+background, detection, sources, moments, aperture, psf
     Smooth backgrounds; what stands out of the noise; sources, their shapes, fluxes.
 robust
     Linear fits with outliers.

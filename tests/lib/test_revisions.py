@@ -297,6 +297,13 @@ def zero_point(folder):
     yield made["catalogue"]
 
 
+def fitted(folder):
+    yield image.psf_photometry(
+        starry("x.fits"), sources=image.find_sources("x.fits", box_size=16),
+        model="gaussian", box_size=16,
+    )  # fmt: skip
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -319,6 +326,7 @@ CASES = {
     "image.find_sources": sources,
     "image.make_mosaic": together,
     "image.measure_background": background_map,
+    "image.psf_photometry": fitted,
     "image.stack_images": stacked,
     "image.subtract_background": without_background,
 }
