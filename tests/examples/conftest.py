@@ -20,6 +20,10 @@ def run_example():
     return run
 
 
-@pytest.fixture(params=["demo_night.py", "four_engines.py", "kast_longslit.py"])
+@pytest.fixture(
+    params=[
+        "demo_night.py", "four_engines.py", "imaging_night.py", "kast_longslit.py",
+    ]
+)  # fmt: skip
 def example(request):
     return REPOSITORY / "examples" / request.param

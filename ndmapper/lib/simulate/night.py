@@ -20,6 +20,7 @@ from ndmapper.lib.simulate.camera import (
     make_camera,
 )
 from ndmapper.lib.simulate.sky import Scene, make_scene
+from ndmapper.lib.simulate.stars import mosaic_wcs, star_catalogue
 
 __all__ = ["Night", "Truth", "simulate_night"]
 
@@ -47,6 +48,10 @@ class Night:
         Cosmic rays in each science frame.
     saturated_star : bool
         Whether one star is too bright.
+    pointing : (float, float), optional
+        Right ascension and declination of the middle of the mosaic [degree]. With it,
+        headers have world coordinates, which know nothing of the dithers, and there is
+        a catalogue of the stars, stars.ecsv, with magnitudes of zero point 25.
     """
 
     seed: int = 2016
@@ -58,6 +63,7 @@ class Night:
     overscan: int = 24
     rays: int = 60
     saturated_star: bool = True
+    pointing: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if min(self.biases, self.flats, self.science, self.amplifiers) < 1:
@@ -189,11 +195,17 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
         raws = camera.read_out(rng, electrons)
         primary = _primary_header(kind, number)
         groups = [
-            NDLater(raw, meta=_header(camera, amplifier), ident=amplifier + 1)
+            NDLater(
+                raw, meta=_header(camera, amplifier, night.pointing),
+                ident=amplifier + 1,
+            )
             for amplifier, raw in enumerate(raws)
-        ]
+        ]  # fmt: skip
         DataFile(target / name, data=groups, meta=primary, mode="new").save()
     (target / "truth.json").write_text(truth.as_json(), encoding="utf-8")
+    if night.pointing is not None:
+        catalogue = star_catalogue(scene, camera, night.pointing)
+        catalogue.write(target / "stars.ecsv", overwrite=True)
     return truth
 
 
@@ -250,7 +262,9 @@ def _primary_header(kind: str, number: int) -> Header:
     return header
 
 
-def _header(camera: Camera, amplifier: int) -> Header:
+def _header(
+    camera: Camera, amplifier: int, pointing: tuple[float, float] | None
+) -> Header:
     ny, nx = camera.shape
     columns = camera.columns(amplifier)
     header = Header()
@@ -265,4 +279,8 @@ def _header(camera: Camera, amplifier: int) -> Header:
         ("SATURATE", FULL_SCALE, "[adu]"),
     ):
         header[key] = (value, comment)
+    if pointing is not None:
+        wcs = mosaic_wcs(camera, pointing)
+        wcs.wcs.crpix -= [columns.start, 0]
+        header.update(wcs.to_header())
     return header
