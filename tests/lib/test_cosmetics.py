@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.special import ndtr
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
@@ -165,6 +164,8 @@ def test_clean_cosmic_rays_variance_of_a_hit_is_that_of_a_mean(spectrum):
 @pytest.mark.parametrize("fwhm", [1.6, 2.5, 6.0])
 def test_clean_cosmic_rays_by_default_leaves_stars_and_finds_hits(fwhm):
     pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+    from scipy.special import ndtr
+
     rng = np.random.default_rng(62)
     shape, width = (200, 200), fwhm / np.sqrt(8 * np.log(2))
     y, x = np.arange(200)[:, None], np.arange(200)
