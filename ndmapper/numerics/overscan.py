@@ -45,7 +45,8 @@ class OverscanLevel:
         pixels [adu]: noise that the pixels of a line share. It is part of the variance.
     drift : float
         Standard deviation of a smooth drift that the method does not follow [adu]. It
-        is no part of the variance, since it may be the same in every frame.
+        is no part of the variance, since it may be the same in every frame, but of
+        `shared` as far as it is no larger than other noise of lines.
     scatter : float
         Standard deviation of the pixels of a line [adu].
     left_out : int
@@ -322,11 +323,14 @@ def _fit(lines: _Lines, structure: LineStructure, basis: Array, smooth: Array) -
     normal = model[good].T @ (model[good] / variance[:, None])
     covariance = np.linalg.pinv(normal, hermitian=True)
     level = model @ answer
+    drift = float(np.std((free_model @ wide - level)[good]))
+    # Where lines share noise, a drift of that size is likely to be of it.
+    shared += min(drift**2, shared)
     return _Fit(
         level=level,
         variance=((model @ covariance) * model).sum(axis=1) + shared,
         shared=float(np.sqrt(shared)),
-        drift=float(np.std((free_model @ wide - level)[good])),
+        drift=drift,
         structure=structure.columns @ answer[basis.shape[1] :],
         good=good,
     )
