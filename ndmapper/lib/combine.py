@@ -395,7 +395,8 @@ def _to_one_level(
     levels, noise = level_differences(ndds)
     deviation = levels - np.median(levels)
     worst = int(np.argmax(np.abs(deviation)))
-    if abs(deviation[worst]) > _LEVEL_TOLERANCE * noise:
+    # Frames without any noise are made up, and say nothing of a camera.
+    if noise > 0 and abs(deviation[worst]) > _LEVEL_TOLERANCE * noise:
         msg = (
             f"the level of {names[worst]} differs by {deviation[worst]:.4g} from that "
             f"of the other frames, more than {_LEVEL_TOLERANCE:g} times the noise of a "

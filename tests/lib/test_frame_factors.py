@@ -171,6 +171,11 @@ def test_biases_of_different_levels_are_refused(has_variance):
         make_bias.func(files)
 
 
+def test_biases_without_noise_are_not_compared():
+    (bias,) = make_bias.func(files_of([1, 2], noise=0, has_variance=False))
+    assert np.all(bias.data == 1.5)
+
+
 @pytest.mark.parametrize("zero", ["median", "mean"])
 def test_biases_are_brought_to_their_mean_level(zero):
     levels = [1000, 1010, 990, 1020]
