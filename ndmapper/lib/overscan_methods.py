@@ -214,7 +214,7 @@ def level_of(
     for area in areas:
         # A pixel of several areas counts in the first one.
         section = area_section(area, image.shape, "overscan area")
-        size = np.count_nonzero(~np.isnan(left[section]))
+        size = int(np.count_nonzero(~np.isnan(left[section])))
         if size == 0:
             continue
         if isinstance(method, OverscanMethods):

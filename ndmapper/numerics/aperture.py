@@ -1,6 +1,8 @@
 """Fluxes in circular apertures, with the background of an annulus, and errors."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -78,7 +80,7 @@ def measure_apertures(
             continue
         weight = circle.data[small]
         inside[n] = weight.sum() > circle.data.sum() - 1e-6
-        joined[n] = np.bitwise_or.reduce(flags[large][weight > 0], axis=None)
+        joined[n] = reduce(or_, flags[large][weight > 0].tolist(), 0)
         weight = np.where(good[large], weight, 0.0)
         area[n] = weight.sum()
         if not area[n] > 0:
@@ -128,7 +130,7 @@ def _level(
     scatter = float(kept.var(ddof=1)) if kept.size > 1 else 0.0
     pixels = scatter
     if noise is not None:
-        is_kept = (sample >= kept.min()) & (sample <= kept.max())
+        is_kept = (sample >= np.min(kept)) & (sample <= np.max(kept))
         pixels = float(noise[rows, columns][chosen][is_kept].mean())
     found = float(kept.mean() if level == "mean" else np.median(kept))
     factor = 1.0 if level == "mean" else np.pi / 2

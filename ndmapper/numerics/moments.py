@@ -65,7 +65,7 @@ def measure_shapes(
         noise = cut_around(np.asarray(variance, np.float64), cx, cy, half, np.nan)
         good = np.isfinite(pixels) & np.isfinite(noise)
         if usable is not None:
-            good &= cut_around(usable, cx, cy, half, False)
+            good &= cut_around(usable, cx, cy, half, False).astype(np.bool_)
         if labels is not None and own is not None:
             there = cut_around(labels, cx, cy, half, 0)
             good &= (there == 0) | (there == own[part, None, None])

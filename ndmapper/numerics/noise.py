@@ -104,7 +104,7 @@ def noise_of_pair(
     if kept.size < 2:
         msg = f"{kept.size} good pixels are too few to measure noise"
         raise ValueError(msg)
-    good = usable & (difference >= kept.min()) & (difference <= kept.max())
+    good = usable & (difference >= np.min(kept)) & (difference <= np.max(kept))
     # The limit was that of what is left, which is narrower than all.
     factor = 1.0
     for _ in range(_MAX_ROUNDS):

@@ -236,7 +236,7 @@ def _basis(
         # Among lines that say something, so that no piece is without any. Beyond the
         # last of them a cubic would soon be far off.
         known = x[structure.good]
-        x = np.clip(x, known.min(), known.max())
+        x = np.clip(x, np.min(known), np.max(known))
         return _spline_basis(x, np.quantile(known, inside))
     if method in ("mean", "median"):
         return np.ones((n, 1))

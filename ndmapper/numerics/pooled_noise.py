@@ -76,7 +76,7 @@ def pool_noise(data: Array, good: Mask) -> NoiseCurve | None:
     one level is, and pixels with cosmic rays do not count for it. None where fewer
     than two values of a pixel are good.
     """
-    complete = good.sum(axis=0) == good.sum(axis=0).max(initial=0)
+    complete = good.sum(axis=0) == np.max(good.sum(axis=0), initial=0)
     used = good[:, complete]
     n = int(used[:, 0].sum()) if used.size else 0
     if n < 2:
@@ -122,10 +122,10 @@ def frame_ratios(data: Array, variance: Array | None, good: Mask) -> Array:
         found = residuals.var(axis=1)
         total = found.sum() / (1 - 1 / n)
         ratios = (found - total / n**2) / (1 - 2 / n)
-    if not np.all(np.isfinite(ratios)) or ratios.max() <= 0:
+    if not np.all(np.isfinite(ratios)) or np.max(ratios) <= 0:
         return ones
-    ratios = np.maximum(ratios, 1e-6 * ratios.max())
-    if ratios.max() <= _ALIKE * ratios.min():
+    ratios = np.maximum(ratios, 1e-6 * np.max(ratios))
+    if np.max(ratios) <= _ALIKE * np.min(ratios):
         return ones
     result: Array = ratios / ratios.mean()
     return result

@@ -208,12 +208,10 @@ def _excess(scene: _Scene, points: Points, fwhm: float) -> Array:
     level, dark = (value[:, None] for value in scene.level(points))
     # Beyond an edge nothing is known, but a corner has no pixels on two sides at all.
     near = windows(scene.usable, points, _HALF, False)
-    corner = np.logical_and.reduce(
-        [
-            (p == 0) | (p == n - 1)
-            for p, n in zip(points, scene.usable.shape, strict=True)
-        ]
-    )
+    ends = [
+        (p == 0) | (p == n - 1) for p, n in zip(points, scene.usable.shape, strict=True)
+    ]
+    corner = np.all(ends, axis=0)
     near[corner] = windows(scene.usable, (points[0][corner], points[1][corner]), _HALF)
     light = np.where(near, windows(scene.image, points, _HALF) - level, 0.0)
     noise = np.where(near, windows(scene.variance, points, _HALF), 0.0)

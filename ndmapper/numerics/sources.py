@@ -119,7 +119,7 @@ def _find(
 
     found = significance(values, noise, bad, fwhm=fwhm)
     labels = find_islands(found, low=min(_ISOPHOTE, threshold), high=threshold)
-    count = int(labels.max())
+    count = int(np.max(labels))
     if count == 0:
         return None
     is_blended = np.zeros(count, np.bool_)
@@ -140,7 +140,7 @@ def _deblended(
     tops = (found == maximum_filter(found, 3)) & (labels > 0)
     several = np.flatnonzero(np.bincount(labels[tops]) > 1)
     if several.size == 0:
-        return labels, np.zeros(int(labels.max()), np.bool_)
+        return labels, np.zeros(int(np.max(labels)), np.bool_)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         divided = deblend_sources(

@@ -164,7 +164,7 @@ class _Source:
         inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
         if not inside.any():
             return None
-        first, last = int(y[inside].min()), int(y[inside].max()) + 2
+        first, last = int(np.min(y[inside])), int(np.max(y[inside])) + 2
         part = self.image[first:last]
         found = resample(
             np.asarray(part.data),

@@ -254,7 +254,7 @@ def _limiting_flux(table: Table, snr: float = 5.0) -> float:
     if "flags" in table.colnames:
         good &= np.asarray(table["flags"]) == 0
     flux, variance = flux[good], variance[good]
-    constant, slope = float(variance.min()), 0.0
+    constant, slope = float(np.min(variance)), 0.0
     if len(flux) >= _LEAST_STARS:
         terms = np.column_stack([np.ones(len(flux)), flux]) / variance[:, None]
         line = np.linalg.lstsq(terms, np.ones(len(flux)))[0]
