@@ -29,7 +29,6 @@ from ndmapper.cli.catalogue import library_steps
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.lib import ccd, combine, cosmetics, image
 from ndmapper.lib.calibrator import calibrate_image
-from ndmapper.numerics.statistics import median_variance_factor
 
 STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
