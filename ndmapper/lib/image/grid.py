@@ -20,6 +20,9 @@ Array = npt.NDArray[np.float64]
 _STEP = 64
 """The coordinates are computed for every so many pixels at first."""
 
+_EMPTY = 20
+"""A grid of so many times the pixels of all images is a mistake."""
+
 _GOOD = 1e-3
 """Largest error of positions between these [pixel]."""
 
@@ -73,13 +76,21 @@ def common_grid(
         ny, nx = first.shape
         return Grid(wcs, (ny, nx))
     edges = [_edge_on(wcs, image) for image in images]
-    lows = [
-        math.floor(min(axis.min() for axis in axes))
-        for axes in zip(*edges, strict=True)
-    ]
-    highs = [
-        math.ceil(max(axis.max() for axis in axes)) for axes in zip(*edges, strict=True)
-    ]
+    for (x, y), name in zip(edges, names, strict=True):
+        if not np.isfinite(x + y).all():
+            msg = f"{name} lies on another part of the sky than {names[0]}"
+            raise ParameterError(msg)
+    lows = [min(math.floor(np.min(e[axis])) for e in edges) for axis in (0, 1)]
+    highs = [max(math.ceil(np.max(e[axis])) for e in edges) for axis in (0, 1)]
+    size = math.prod(high - low + 1 for low, high in zip(lows, highs, strict=True))
+    if size > _EMPTY * sum(math.prod(image.shape) for image in images):
+        far = max(range(len(edges)), key=lambda n: float(np.max(np.abs(edges[n]))))
+        msg = (
+            f"a grid that covers all images would have {size / 1e6:.0f} megapixels, "
+            f"most of them empty, for {names[far]} lies far from {names[0]}; leave it "
+            "out, or stack with covers='first'"
+        )
+        raise ParameterError(msg)
     wcs.wcs.crpix = np.asarray(wcs.wcs.crpix) - lows
     nx, ny = (high - low + 1 for low, high in zip(lows, highs, strict=True))
     wcs.array_shape = (ny, nx)

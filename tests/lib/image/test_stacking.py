@@ -182,3 +182,14 @@ def test_what_cannot_be_stacked():
     files[1][0].unit = u.adu
     with pytest.raises(UnitError, match="is in adu, but"):
         stack_images(files, save=False)
+
+
+@pytest.mark.parametrize("degrees", [0.5, 100.0])
+def test_images_of_different_fields_are_refused(degrees):
+    files = night()[:2]
+    files[1].filename = "far.fits"
+    other = coordinates(0, 0)
+    other.wcs.crval = [120.0 + degrees, -30.0]
+    files[1][0].wcs = other
+    with pytest.raises(ParameterError, match=r"far\.fits\[1\] lies"):
+        stack_images(files, save=False)
