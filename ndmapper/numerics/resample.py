@@ -10,6 +10,9 @@ __all__ = ["Resampled", "covariance", "resample", "sum_variance_factor"]
 
 Array = npt.NDArray[np.float64]
 
+_EDGE = 1e-3
+"""Positions may be off by so much [pixel]: the outermost pixels are inside."""
+
 _LEAST = 0.5
 """Least weight of good pixels of which a value is made; else of all that are finite."""
 
@@ -90,8 +93,10 @@ def resample(
         kind = np.result_type(kind, flags)
     no_data = np.array(no_data_flag, kind)
     with np.errstate(invalid="ignore"):
-        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
-    at_x, at_y = np.where(inside, x, 0), np.where(inside, y, 0)
+        inside = (x >= -_EDGE) & (x <= nx - 1 + _EDGE)
+        inside &= (y >= -_EDGE) & (y <= ny - 1 + _EDGE)
+    at_x = np.clip(np.where(inside, x, 0), 0, nx - 1)
+    at_y = np.clip(np.where(inside, y, 0), 0, ny - 1)
     left, low = np.floor(at_x).astype(np.intp), np.floor(at_y).astype(np.intp)
     right_part, upper_part = at_x - left, at_y - low
 

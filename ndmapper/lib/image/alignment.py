@@ -136,6 +136,9 @@ def align_images(
 
 def _stars(ndd: NDLater, where: str, threshold: float, fwhm: float | None) -> _Stars:
     """Find the stars of an image that are neither flagged nor cut off."""
+    if len(ndd.shape) != 2:
+        msg = f"{where} has {len(ndd.shape)} axes; images with two are aligned"
+        raise StepError(msg)
     values = np.asarray(ndd.data, np.float64)
     mask = ~_good(ndd, values)
     try:

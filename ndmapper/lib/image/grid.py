@@ -80,8 +80,9 @@ def common_grid(
         if not np.isfinite(x + y).all():
             msg = f"{name} lies on another part of the sky than {names[0]}"
             raise ParameterError(msg)
-    lows = [min(math.floor(np.min(e[axis])) for e in edges) for axis in (0, 1)]
-    highs = [max(math.ceil(np.max(e[axis])) for e in edges) for axis in (0, 1)]
+    # A rounding error is not worth a row of pixels.
+    lows = [min(math.floor(np.min(e[axis]) + _GOOD) for e in edges) for axis in (0, 1)]
+    highs = [max(math.ceil(np.max(e[axis]) - _GOOD) for e in edges) for axis in (0, 1)]
     size = math.prod(high - low + 1 for low, high in zip(lows, highs, strict=True))
     if size > _EMPTY * sum(math.prod(image.shape) for image in images):
         far = max(range(len(edges)), key=lambda n: float(np.max(np.abs(edges[n]))))

@@ -1,5 +1,6 @@
 """Mosaics of amplifiers and chips, by where they lie on the detector."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,9 @@ from ndmapper.steps import run_task
 __all__ = ["make_mosaic"]
 
 Array = npt.NDArray[Any]
+
+_EMPTY = 20
+"""A mosaic of so many times the pixels of all extensions is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,13 @@ def make_mosaic(
     """
     tiles = _tiles(df, keyword, moves or {})
     shape = tuple(max(t.section[axis].stop for t in tiles) for axis in (0, 1))
+    if math.prod(shape) > _EMPTY * sum(math.prod(t.ndd.shape) for t in tiles):
+        msg = (
+            f"by their {keyword} the extensions of {df} would make an image of "
+            f"{shape[1]} x {shape[0]} pixels, nearly all of them gaps; one of these "
+            "cards must be wrong"
+        )
+        raise ParameterError(msg)
     first = tiles[0].ndd
     kind = np.result_type(np.float32, *(t.ndd.dtype for t in tiles))
     has_variance = all(t.ndd.has("uncertainty") for t in tiles)

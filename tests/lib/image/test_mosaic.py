@@ -166,6 +166,10 @@ def test_what_cannot_be_put_together():
     other.unit = u.adu
     with pytest.raises(UnitError, match="is in adu"):
         made(one, other)
+    far = part((24, 48), (0, 20), 2)
+    far.meta["DETSEC"] = "[90000025:90000048,1:20]"
+    with pytest.raises(ParameterError, match="nearly all of them gaps"):
+        made(one, far)
     with pytest.raises(ParameterError, match="no extension 'z' to be moved"):
         made(one, moves={"z": [1, 1]})
     with pytest.raises(ParameterError, match="is moved by dx, dy"):

@@ -145,6 +145,13 @@ def test_all_images_are_covered():
     assert np.hypot(place[0] - columns, place[1] - rows) < 1
 
 
+def test_one_image_has_its_own_grid():
+    (file,) = night()[:1]
+    stack = stack_images([file], method="mean", save=False)[0]
+    assert stack.shape == SHAPE
+    assert np.allclose(stack.data, file[0].data, rtol=1e-3)
+
+
 def test_flags_follow():
     files = night()
     for df in files:
