@@ -80,4 +80,4 @@ def test_unknown_verb_has_a_suggestion(command, wrong):
 
 
 def test_unknown_verb_like_no_other_lists_them(command):
-    assert "there are: cals, clean, completion" in command("xxxxxxxx").err
+    assert "there are: align, cals, clean, completion" in command("xxxxxxxx").err

@@ -69,7 +69,7 @@ def make_dark(
                 "headers are wrong"
             )
             raise ParameterError(msg)
-    combined = combine_files(files, method=method, low=low, high=high)
+    combined = combine_files(files, method=method, low=low, high=high, mixed="exptime")
     for ndd in combined:
         ndd.meta[_EXPOSURE] = (float(np.mean(times)), "[s] exposure time of the dark")
     return combined
