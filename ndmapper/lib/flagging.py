@@ -1,4 +1,4 @@
-"""Setting flag bits of an image."""
+"""Flags of an image: setting bits, and which pixels are good."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 
-__all__ = ["flags_with", "joined"]
+__all__ = ["flags_with", "good_pixels", "joined"]
 
 
 def flags_with(
@@ -24,6 +24,12 @@ def flags_with(
             flags = widened(flags, bits)
             flags[where] |= flags.dtype.type(bits)
     return flags
+
+
+def good_pixels(ndd: NDLater) -> npt.NDArray[np.bool_]:
+    """Tell which pixels of an image are finite and not masked."""
+    good: npt.NDArray[np.bool_] = np.isfinite(ndd.data)
+    return good if ndd.mask is None else good & ~np.asarray(ndd.mask)
 
 
 def joined(*flags: npt.NDArray[Any] | None) -> npt.NDArray[Any]:

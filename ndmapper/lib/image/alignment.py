@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.errors import ParameterError, StepError
+from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.grid import transformed
 from ndmapper.numerics.background import estimate_background
 from ndmapper.numerics.matching import Match, Similarity, fit_similarity, match_points
@@ -140,7 +141,7 @@ def _stars(ndd: NDLater, where: str, threshold: float, fwhm: float | None) -> _S
         msg = f"{where} has {len(ndd.shape)} axes; images with two are aligned"
         raise StepError(msg)
     values = np.asarray(ndd.data, np.float64)
-    mask = ~_good(ndd, values)
+    mask = ~good_pixels(ndd)
     try:
         sky = estimate_background(values, mask)
     except ValueError as err:
@@ -288,12 +289,7 @@ def _compare_light(ndd: NDLater, flux: Array, goal: _Goal, match: Match) -> None
 
 def _level(ndd: NDLater) -> float:
     values = np.asarray(ndd.data, np.float64)
-    return float(np.median(values[_good(ndd, values)]))
-
-
-def _good(ndd: NDLater, values: Array) -> npt.NDArray[np.bool_]:
-    finite = np.isfinite(values)
-    return finite if ndd.mask is None else finite & ~np.asarray(ndd.mask)
+    return float(np.median(values[good_pixels(ndd)]))
 
 
 def _pixels(wcs: WCS, world: Array) -> Array:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from ndmapper.data import NDLater
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
+from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.numerics.background import Background, Estimator, estimate_background
 from ndmapper.numerics.formulas import narrowed
@@ -202,7 +202,7 @@ def _report(ndd: NDLater, found: Background) -> None:
     qc(masked_share=float(found.sources.mean()))
     if ndd.variance is not None:
         # Near 1, if the variance of the frame is right.
-        claimed = np.asarray(ndd.variance)[~found.sources & _good(ndd)]
+        claimed = np.asarray(ndd.variance)[~found.sources & good_pixels(ndd)]
         if claimed.size and (typical := float(np.median(claimed))) > 0:
             qc(rms_over_claimed=numbers["rms"] / math.sqrt(typical))
     panels = [
@@ -211,11 +211,6 @@ def _report(ndd: NDLater, found: Background) -> None:
         image_panel(np.asarray(ndd.data) - found.level, "difference", {}),
     ]
     report_panels(panels)
-
-
-def _good(ndd: NDLater) -> npt.NDArray[np.bool_]:
-    good: npt.NDArray[np.bool_] = np.isfinite(ndd.data)
-    return good if ndd.mask is None else good & ~np.asarray(ndd.mask)
 
 
 def _numbers(found: Background) -> dict[str, float]:

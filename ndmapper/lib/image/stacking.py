@@ -10,6 +10,7 @@ from astropy.table import Table
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.numerics.combine import combine
 from ndmapper.numerics.formulas import narrowed
@@ -151,10 +152,7 @@ class _Source:
     def median(self) -> float:
         """The median of the pixels that are good, times the factor."""
         values = np.asarray(self.image.data, np.float64)
-        good = np.isfinite(values)
-        if self.image.mask is not None:
-            good &= ~np.asarray(self.image.mask)
-        values = values[good]
+        values = values[good_pixels(self.image)]
         return self.factor * float(np.median(values)) if values.size else 0.0
 
     def on_grid(self, start: int, stop: int, no_data: int) -> Any:
