@@ -41,9 +41,7 @@ def imcombine(need, folder, short_folder):
             if masks:
                 bits = rng.choice([0, 0, 1, 4], SHAPE).astype(np.uint16)
                 bits[2, 3] = 1  # bad in every frame
-                file.meta["BPM"] = write_mask(
-                    short_folder / f"{number}", bits, masks
-                )
+                file.meta["BPM"] = write_mask(short_folder / f"{number}", bits, masks)
                 ndds[-1] = ndds[-1].replace(flags=bits)
             file.save()
         files = DataFileList([f"f{number}.fits" for number in range(n)])
