@@ -64,6 +64,10 @@ class DeferredSource(ArraySource, Protocol):
     def operands(self) -> "list[LazyArray]":
         """The arrays that it is computed from."""
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether some rows are computed without the rest."""
+
 
 class Ownership(enum.Enum):
     """Who else may see or change the array of a `LazyArray`: when it must be copied."""
@@ -135,6 +139,16 @@ class LazyArray:
     def is_in_file(self) -> bool:
         """Whether the array still has to be read from its file."""
         return self._array is None and self.deferred is None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether some rows are read or computed without the rest."""
+        if self._array is not None:
+            return True
+        if self.deferred is not None:
+            return self.deferred.has_rows
+        # Only the whole of a compressed file can be read.
+        return self.handle is not None and self.handle.source.compression is None
 
     @property
     def is_immutable(self) -> bool:

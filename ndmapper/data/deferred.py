@@ -333,6 +333,11 @@ class Result:
         """The arrays that it is computed from."""
         return _parts(self.node)
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether some rows are computed without the rest."""
+        return _has_rows(self.node)
+
     def take(self, item: Any) -> "Result | ResultSection":
         """Take a section; nothing is computed."""
         cut = self.node.section(item)
@@ -373,6 +378,11 @@ class ResultSection:
     def operands(self) -> list[LazyArray]:
         """The arrays that it is computed from."""
         return self.whole.operands
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether some rows are computed without the rest."""
+        return False
 
     def take(self, item: Any) -> "ResultSection":
         """Take a section; nothing is computed."""
@@ -420,19 +430,7 @@ def _parts(node: Operation) -> list[LazyArray]:
 
 def _has_rows(node: Operation) -> bool:
     """Whether some rows of the result are made of the same rows of every operand."""
-    for part in _parts(node):
-        if part.shape != node.shape:
-            return False
-        if part.is_loaded:
-            continue
-        pending = part.deferred
-        if pending is None:
-            # Only the whole of a compressed file can be read.
-            if part.handle is None or part.handle.source.compression is not None:
-                return False
-        elif not isinstance(pending, Result) or not _has_rows(pending.node):
-            return False
-    return True
+    return all(part.shape == node.shape and part.has_rows for part in _parts(node))
 
 
 @dataclass(frozen=True)

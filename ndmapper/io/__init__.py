@@ -9,8 +9,8 @@ arrays, converted, tiles, tables
     Lazy arrays: plain, converted on reading, compressed in tiles; tables.
 roles, labels, layout, wcstables
     Which HDU is the data of which group, its errors, its flags or its coordinates.
-hdu, write, checksum, temporary, filetypes
-    HDUs to be written, their headers, and atomic replacement of files.
+hdu, write, checksum, temporary, filetypes, spool
+    HDUs to be written, their headers, atomic replacement of files; arrays set aside.
 record, provenance, digest, sidedata
     How a product was made, and what identifies its content.
 """

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
+from ndmapper.data.array import LazyArray
 from ndmapper.engines.quality import qc
 from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
+from ndmapper.io.spool import Spool, SpooledArray
 from ndmapper.lib.alike import check_alike
 from ndmapper.lib.frame_factors import (
     Given,
@@ -20,7 +22,7 @@ from ndmapper.lib.frame_factors import (
     weights_of,
 )
 from ndmapper.numerics.clipping import RejectionKind
-from ndmapper.numerics.combine import Combined, CombineMethod
+from ndmapper.numerics.combine import Combined, CombineMethod, Rows
 from ndmapper.numerics.combine import combine as combine_arrays
 from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.parallel.cores import count_threads
@@ -295,24 +297,27 @@ def combine_ndds(
     _check_words(method, reject, names, scale, weights)
     first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
-    result = combine_arrays(
-        [_Rows(ndd, "data") for ndd in ndds],
-        [_Rows(ndd, "uncertainty") for ndd in ndds] if has_variance else None,
-        [_Rows(ndd, "flags") if ndd.has("flags") else None for ndd in ndds],
-        method=method,
-        reject=reject,
-        low=low,
-        high=high,
-        nlow=nlow,
-        nhigh=nhigh,
-        scale=scale,
-        zero=zero,
-        weights=weights,
-        bad_flags=first.bad_flags,
-        no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
-        doubtful_flag=first.flag_table.like_own(Flag.BAD),
-        threads=count_threads(),
-    )
+    with Spool() as spool:
+        result = combine_arrays(
+            [_rows(ndd, "data", spool) for ndd in ndds],
+            [_rows(ndd, "uncertainty", spool) for ndd in ndds]
+            if has_variance
+            else None,
+            [_rows(ndd, "flags", spool) if ndd.has("flags") else None for ndd in ndds],
+            method=method,
+            reject=reject,
+            low=low,
+            high=high,
+            nlow=nlow,
+            nhigh=nhigh,
+            scale=scale,
+            zero=zero,
+            weights=weights,
+            bad_flags=first.bad_flags,
+            no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
+            doubtful_flag=first.flag_table.like_own(Flag.BAD),
+            threads=count_threads(),
+        )
     _report(result, names, first.ident, is_chosen=reject == "minmax")
     known = has_variance or len(ndds) > 1
     kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
@@ -445,13 +450,21 @@ def _report(
             )  # fmt: skip
 
 
-class _Rows:
-    """One part of an image, read by rows."""
+def _rows(ndd: NDLater, part: str, spool: Spool) -> Rows:
+    """Give something that reads a part of an image by rows."""
+    # Of a section of the image, headers and coordinates would be cut as well.
+    array = ndd.content.arrays[part]
+    if array.has_rows or not ndd.shape:
+        return _Rows(array, ndd.shape)
+    # Else all of it would be decompressed for each of the rows.
+    return SpooledArray(spool, array.read_uncached, ndd.shape)
 
-    def __init__(self, ndd: NDLater, part: str) -> None:
-        # Of a section of the image, headers and coordinates would be cut as well.
-        self._array = ndd.content.arrays[part]
-        self.shape = ndd.shape
+
+class _Rows:
+    """An array that is read by rows."""
+
+    def __init__(self, array: LazyArray, shape: tuple[int, ...]) -> None:
+        self._array, self.shape = array, shape
 
     def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
         return self._array.section(rows).read_uncached()

@@ -97,6 +97,35 @@ def test_combine_ndds_reads_each_file_by_rows(tmp_path):
     assert 1 <= counted.bytes / (3 * 1500 * 1500 * 2) < 1.05
 
 
+@pytest.mark.parametrize("ending", ["fits.gz", "fits.bz2"])
+def test_combine_ndds_of_compressed_frames_reads_each_once(tmp_path, ending):
+    rng = np.random.default_rng(5)
+    arrays = rng.integers(900, 1100, (3, 700, 300)).astype("u2")
+    names = [tmp_path / f"{n}.{ending}" for n in range(3)]
+    for path, array in zip(names, arrays, strict=True):
+        DataFile(path, data=[NDLater(array)], mode="new").save()
+    ndds = [DataFile(path)[0] for path in names]
+    with count_reads() as counted:
+        result = combine_ndds(ndds, method="mean")
+    np.testing.assert_allclose(result.data, arrays.mean(axis=0), rtol=1e-6)
+    assert (counted.reads, counted.bytes) == (3, arrays.nbytes)
+
+
+def test_combine_ndds_of_broadcast_operations_computes_each_once(tmp_path):
+    rng = np.random.default_rng(6)
+    arrays = rng.normal(100, 3, (3, 700, 300)).astype("f4")
+    for number, array in enumerate(arrays):
+        DataFile(tmp_path / f"{number}.fits", data=[NDLater(array)], mode="new").save()
+    DataFile(tmp_path / "row.fits", data=[NDLater(arrays[0, :1])], mode="new").save()
+    row = DataFile(tmp_path / "row.fits")[0]
+    ndds = [DataFile(tmp_path / f"{n}.fits")[0] - row for n in range(3)]
+    with count_reads() as counted:
+        result = combine_ndds(ndds, method="mean")
+    expected = (arrays - arrays[0, :1]).mean(axis=0)
+    np.testing.assert_allclose(result.data, expected, atol=1e-4)
+    assert counted.bytes <= arrays.nbytes + 4 * row.data.nbytes
+
+
 def test_combine_ndds_high_flags_leave_out_the_pixel_and_are_kept():
     ndds = frames(3, (1, 2))
     for ndd in ndds:
