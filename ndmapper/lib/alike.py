@@ -1,13 +1,13 @@
-"""Whether the frames of a stack were taken alike, by what their headers say."""
+"""Whether frames belong together, by their shapes and by what their headers say."""
 
 from collections.abc import Collection, Sequence
 
-from ndmapper.data import DataFile
-from ndmapper.errors import ParameterError
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments import load, recognise
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["SETUP", "check_alike"]
+__all__ = ["SETUP", "check_alike", "check_shape"]
 
 SETUP = (
     "binning", "exptime", "filter", "filters", "gain_setting", "read_mode",
@@ -57,6 +57,13 @@ def check_alike(
                     f"{scaled}or allow it by mixed={what!r}"
                 )
                 raise ParameterError(msg)
+
+
+def check_shape(ndd: NDLater, calibration: NDLater, what: str) -> None:
+    """Refuse a calibration of another shape, which arithmetic may stretch to fit."""
+    if calibration.shape != ndd.shape:
+        msg = f"the {what} has shape {calibration.shape}, the image {ndd.shape}"
+        raise ShapeError(msg)
 
 
 def _values(df: DataFile) -> dict[str, Value]:

@@ -28,7 +28,7 @@ from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.parallel.cores import count_threads
 from ndmapper.steps import Range, run_task
 
-__all__ = ["combine", "combine_files", "combine_ndds", "make_bias"]
+__all__ = ["check_frames", "combine", "combine_files", "combine_ndds", "make_bias"]
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ def combine_files(
     files = [files[position] for position in kept]
     mixed = (mixed,) if isinstance(mixed, str) else mixed
     check_alike(files, mixed=mixed, is_scaled=scale is not None)
-    _check_idents(files)
+    check_frames(files)
     names = [str(df.filename or f"file {n + 1}") for n, df in enumerate(files)]
     factors = scales(files, scale, section)
     numbers = weights_of(files, weights, section)
@@ -333,7 +333,15 @@ def combine_ndds(
     return combined
 
 
-def _check_idents(files: Sequence[DataFile]) -> None:
+def check_frames(files: Sequence[DataFile]) -> None:
+    """
+    Refuse files whose extensions cannot be combined.
+
+    Raises
+    ------
+    IdentError, ShapeError, UnitError
+        If the files do not have the same extensions, of one shape and unit.
+    """
     first = files[0]
     for df in files[1:]:
         if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):
@@ -342,6 +350,9 @@ def _check_idents(files: Sequence[DataFile]) -> None:
                 f"{list(first.idents)}; combine files with the same extensions"
             )
             raise IdentError(msg)
+    names = [str(df.filename or f"file {n}") for n, df in enumerate(files, start=1)]
+    for ident in first.idents:
+        _check_images([df[df.idents.index(ident)] for df in files], names)
 
 
 def _check_images(ndds: Sequence[NDLater], names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
+from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.readout import pixel_map, readouts
 from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, has_spectra, spectrum_model
@@ -89,9 +90,7 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     """
     if bpm is None:
         return ndd.copy()
-    if bpm.shape != ndd.shape:
-        msg = f"the bad pixel mask has shape {bpm.shape}, the image {ndd.shape}"
-        raise ShapeError(msg)
+    check_shape(ndd, bpm, "bad pixel mask")
     bits = np.asarray(bpm.data)
     if bits.dtype.kind not in "iub":
         msg = f"a bad pixel mask holds integers, not {bits.dtype}"

@@ -113,9 +113,13 @@ class OverscanMethods(Enum):
                 f"and {dict(overscan)} does not in an image of shape {image.shape}"
             )
             raise ParameterError(msg)
-        return measure_overscan(
-            image[section], self.value, readout_axis=axis, follow=is_along
-        )
+        try:
+            return measure_overscan(
+                image[section], self.value, readout_axis=axis, follow=is_along
+            )
+        except ValueError as err:
+            msg = f"overscan area {dict(overscan)}: {err}"
+            raise ParameterError(msg) from err
 
 
 def as_method(given: Any) -> OverscanMethods | Method:
@@ -205,6 +209,8 @@ def level_of(
 
     Raises
     ------
+    ParameterError
+        If no overscan pixel is a finite number.
     ShapeError
         If a method of a user's own changes the shape of the image.
     """
@@ -223,6 +229,10 @@ def level_of(
             parts.append((size, *level_by_function(method, image, area)))
         left[section] = np.nan
     total = sum(size for size, _, _ in parts)
+    if areas and not total:
+        shown = ", ".join(str(dict(area)) for area in areas)
+        msg = f"no pixel of the overscan areas {shown} is a finite number"
+        raise ParameterError(msg)
     for size, one, one_variance in parts:
         level = level + size / total * one
         variance = variance + (size / total) ** 2 * one_variance

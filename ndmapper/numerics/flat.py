@@ -13,6 +13,10 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
+_LEAST_LIT = 4
+"""A cubic spline has so many coefficients."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FlatModel:
     """
@@ -258,6 +262,12 @@ def _fit_response(image: Array, usable: Mask, knot_spacing: float) -> Array:
 
     count = usable.sum(axis=0)
     has_light = count >= max(1, 0.2 * np.max(count))
+    if np.count_nonzero(has_light) < _LEAST_LIT:
+        msg = (
+            f"the flat is lit at {np.count_nonzero(has_light)} pixels along the "
+            f"dispersion, and a response needs {_LEAST_LIT}"
+        )
+        raise ValueError(msg)
     mean = np.where(usable, image, 0).sum(axis=0) / np.maximum(count, 1)
     x = np.arange(image.shape[1], dtype=np.float64)
     # Photon noise: the variance of the mean goes as its level.

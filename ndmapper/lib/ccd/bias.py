@@ -1,6 +1,7 @@
 """Subtracting the bias."""
 
 from ndmapper.data import NDLater
+from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none
 from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.steps import run_task
@@ -38,6 +39,7 @@ def subtract_bias(
     if bias is None:
         return mark_none(ndd, "bias")
     key, card = applied_card(ndd, "bias", again=again)
+    check_shape(ndd, bias, "bias")
     result: NDLater = ndd - bias
     result.meta[key] = card
     keep_digitisation_step(ndd, result)

@@ -9,6 +9,7 @@ from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFileList, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.instruments import load, recognise
+from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none, times_applied
 from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.lib.combine import combine_files
@@ -120,6 +121,7 @@ def subtract_dark(
     if dark is None:
         return mark_none(ndd, "dark")
     key, card = applied_card(ndd, "dark", again=again)
+    check_shape(ndd, dark, "dark")
     ratio = _ratio(ndd, dark, exposure, dark_exposure)
     is_same = abs(ratio - 1) < _SAME
     with_bias = times_applied(dark.meta, "bias") is None

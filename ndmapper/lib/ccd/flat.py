@@ -13,8 +13,9 @@ from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.data.detector import amplifier_card, amplifier_numbers
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
-from ndmapper.lib.combine import combine_files
+from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
@@ -102,6 +103,7 @@ def make_flat(
     if normalise is None:
         raise ParameterError(_HOW)
     files = DataFileList(data=[files[i] for i in distinct_exposures(files)])
+    check_frames(files)
     factors = _scales(files) if scale else [1.0] * len(files)
     combined = combine_files(files, method=method, low=low, high=high, scale=factors)
     level = _common_level(combined) if normalise == "plain" else None
@@ -170,6 +172,7 @@ def apply_flat(ndd: NDLater, flat: NDLater | None, *, again: bool = False) -> ND
         return mark_none(ndd, "pixel flat")
     kind = _kind_of(flat)
     key, card = applied_card(ndd, kind, again=again)
+    check_shape(ndd, flat, "flat")
     _refuse_other_scale(ndd, flat)
     warn_without_bias(ndd, "its level is divided by the flat as if it were light")
     values = np.asarray(flat.data)

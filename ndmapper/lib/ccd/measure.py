@@ -13,8 +13,10 @@ from astropy import units as u
 from astropy.table import Table
 
 from ndmapper.data import DataFile, DataFileList, FileName, NDLater
+from ndmapper.data.fold_names import list_names
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.ccd.readout import Readout, digitisation_step, readouts
+from ndmapper.lib.combine import check_frames
 from ndmapper.numerics.noise import gain_from_pairs, noise_of_pair, read_noise_of
 from ndmapper.steps import InstrumentTable
 
@@ -80,7 +82,7 @@ def measure_read_noise(biases: Files, *, instrument: InstrumentTable = None) -> 
                 for a, b in combinations(frames, 2)
             ]
         except ValueError as err:
-            raise _named(err, readout, ident) from err
+            raise _named(err, readout, ident, biases) from err
         step = frames[0].step
         # Of n frames, n - 1 differences are independent.
         used = sum(pair.used for pair in pairs) * 2 / len(frames)
@@ -169,7 +171,7 @@ def measure_gain(
                 max_level=limit,
             )
         except ValueError as err:
-            raise _named(err, readout, ident) from err
+            raise _named(err, readout, ident, flats) from err
         if result.chi2_dof > _ODD_CHI2:
             log.warning(
                 "amplifier %s of extension %s: the variance of the flats is no "
@@ -201,6 +203,7 @@ def _by_amplifier(
     if len(frames) < 2:
         msg = f"a pair of frames is needed, not {len(frames)}"
         raise ParameterError(msg)
+    check_frames(frames)
     for index, first in enumerate(frames[0]):
         if first.unit not in (None, u.adu):
             msg = f"{frames[0]} is in {first.unit}, but noise is measured in adu"
@@ -230,8 +233,10 @@ def _saturated(ndd: NDLater, amplifiers: Sequence[Readout]) -> npt.NDArray[np.bo
     return found
 
 
-def _named(err: ValueError, readout: Readout, ident: Any) -> ParameterError:
-    return ParameterError(f"amplifier {readout.name} of extension {ident}: {err}")
+def _named(err: ValueError, readout: Readout, ident: Any, files: Files) -> Exception:
+    names = list_names(str(file) for file in files)
+    msg = f"{names}: amplifier {readout.name} of extension {ident}: {err}"
+    return ParameterError(msg)
 
 
 def _of(bias: DataFile, ndd: NDLater, index: int) -> NDLater:

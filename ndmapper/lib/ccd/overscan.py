@@ -22,7 +22,7 @@ from ndmapper.lib.ccd.readout import (
 from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.overscan_methods import level_by_function
 from ndmapper.numerics.overscan import OverscanLevel, OverscanMethod, measure_overscan
-from ndmapper.numerics.sections import offset_section, parse_section
+from ndmapper.numerics.sections import format_section, offset_section, parse_section
 from ndmapper.steps import InstrumentTable, Range, run_task
 
 __all__ = ["subtract_overscan", "trim"]
@@ -172,13 +172,21 @@ def _measured(
             f"whole data section of amplifier {readout.name}; use method='mean'"
         )
         raise ParameterError(msg)
-    return measure_overscan(
-        raw[readout.overscan],
-        method,
-        readout_axis=readout_axis,
-        follow=is_beside,
-        **options,
-    )
+    try:
+        return measure_overscan(
+            raw[readout.overscan],
+            method,
+            readout_axis=readout_axis,
+            follow=is_beside,
+            **options,
+        )
+    except ValueError as err:
+        where = format_section(readout.overscan)
+        msg = (
+            f"overscan {where} of amplifier {readout.name}: {err}; leave the frame "
+            "out, or give other sections by overscan="
+        )
+        raise ParameterError(msg) from err
 
 
 def _by_function(

@@ -9,6 +9,7 @@ from astropy.table import Column, Table
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
+from ndmapper.lib.image.background import require_image
 from ndmapper.lib.image.catalogue import SourceFlag, make_catalogue, pixels_of, rows_of
 
 __all__ = ["catalogue_fwhm", "measure_rows"]
@@ -83,6 +84,7 @@ def _placed(df: DataFile, table: Table) -> Iterator[tuple[NDLater, Rows, Array, 
         raise ParameterError(msg)
     left = np.ones(len(table), np.bool_)
     for ndd in df:
+        require_image(ndd, "fluxes are measured")
         rows = rows_of(table, ndd)
         rows = rows[left[rows]]
         if rows.size == 0:
