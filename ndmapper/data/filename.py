@@ -150,7 +150,9 @@ class FileName:
         # product of a re-run (bench_rerun.py).
         ext = "" if self.ext is None else f".{self.ext}"
         name = f"{self.prefix}{self.base}{''.join(self.suffix)}{ext}"
-        return os.path.join(self.dir, name)  # noqa: PTH118  (keeps './' as given)
+        if not self.dir:
+            return name
+        return f"{self.dir}{name}" if self.dir.endswith("/") else f"{self.dir}/{name}"
 
     __fspath__ = __str__
 

@@ -24,6 +24,7 @@ from ndmapper.io.headers import (
     is_array_keyword,
     is_form_keyword,
 )
+from ndmapper.io.quickheader import QuickHeader
 
 __all__ = [
     "caught_up",
@@ -163,7 +164,7 @@ def _brought_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
 
 
 def _has_pixels(primary: StoredHeader) -> bool:
-    return primary.raw is not None and bool(primary.pristine().get("NAXIS"))
+    return primary.raw is not None and bool(QuickHeader(primary.raw).get("NAXIS"))
 
 
 def _changes(primary: StoredHeader, image: StoredHeader) -> set[str]:

@@ -459,7 +459,8 @@ class StoredRecord:
             last = _parsed(self._texts[-1])
             key, content = map(last.get, _OWN) if isinstance(last, dict) else (0, 0)
             if isinstance(key, str) and isinstance(content, str):
-                is_all = not any(word in t for t in self._texts for word in _UNKEYED)
+                whole = "\n".join(self._texts)
+                is_all = not any(word in whole for word in _UNKEYED)
                 return MadeAs(key, content, is_all)
         return made_as(self.rows())
 

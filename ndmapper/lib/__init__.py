@@ -11,8 +11,8 @@ image
     Mosaics, alignment, stacking, background, sources and photometry of images.
 alike, frame_factors
     Whether the frames of a stack were taken alike; their scales, offsets and weights.
-flagging
-    Flags of the pixels of a step's result.
+flagging, figures
+    Flags of the pixels of a step's result; quality numbers and figures.
 muse
     The calibration files of MUSE, and folders of them.
 simulate

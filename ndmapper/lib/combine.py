@@ -14,6 +14,7 @@ from ndmapper.engines.quality import qc
 from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
 from ndmapper.io.spool import Spool, SpooledArray
 from ndmapper.lib.alike import check_alike
+from ndmapper.lib.figures import report_master
 from ndmapper.lib.frame_factors import (
     Given,
     level_differences,
@@ -161,9 +162,11 @@ def make_bias(
         The combined bias, with its variance, of which the scatter of the levels is a
         part.
     """
-    return combine_files(
+    made = combine_files(
         files, method=method, low=low, high=high, zero=zero, mixed=mixed, one_level=True
     )
+    report_master(made, "bias")
+    return made
 
 
 def combine_files(

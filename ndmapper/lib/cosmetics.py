@@ -10,12 +10,13 @@ from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.readout import pixel_map, readouts
+from ndmapper.lib.figures import report_image
 from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, has_spectra, spectrum_model
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
-from ndmapper.steps import InstrumentTable, Range, Unit, run_task
+from ndmapper.steps import InstrumentTable, Range, Unit, qc, run_task
 
 __all__ = ["add_bpm", "clean_cosmic_rays", "init_bpm", "lacosmic_spec"]
 
@@ -313,6 +314,8 @@ class _Search:
         )
         n = int(result.found.sum())
         cleaned.meta["NCOSMIC"] = (n, "pixels hit by cosmic rays")
+        qc(hits=n, hits_share=n / max(ndd.size, 1))
+        report_image(ndd, {"cosmic ray": result.found}, "before cleaning")
         return cleaned
 
 

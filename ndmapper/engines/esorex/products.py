@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ndmapper.data import DataFile, PlainFile
@@ -11,13 +11,14 @@ from ndmapper.documents import load_json
 from ndmapper.engines.base import Output
 from ndmapper.engines.esorex.sof import Frame
 from ndmapper.errors import FormatError, MissingFileError
+from ndmapper.io.quickheader import HeaderValues, QuickHeader
 
 __all__ = ["ProductError", "Products", "find_products"]
 
 # Longer names are truncated in the header card.
 _WHOLE_NAME = 30
 _FILTERS = "FILTER_LIST"
-_RECIPE = re.compile(r"(?:HIERARCH )?ESO PRO REC(\d+) ")
+_RECIPE = re.compile(r"\bESO PRO REC(\d{1,9}) ")
 
 
 class ProductError(Exception):
@@ -84,7 +85,7 @@ class Products:
         for _, df in self.files:
             if isinstance(df, PlainFile):
                 continue  # which lists nothing
-            raws, cals = (_listed(df.meta, kind) for kind in ("RAW", "CAL"))
+            raws, cals = (_listed(df.header_values, kind) for kind in ("RAW", "CAL"))
             listed |= Counter(raws + cals)
             raw_tags |= {tag for tag, _ in raws}
             self._check_number(df, raws)
@@ -113,7 +114,7 @@ class Products:
                 )
 
     def _check_number(self, df: DataFile, raws: Sequence[tuple[str, str]]) -> None:
-        combined = df.meta.get("ESO PRO DATANCOM")
+        combined = df.header_values.get("ESO PRO DATANCOM")
         if isinstance(combined, int) and 0 < combined < len(raws):
             self.warnings.append(
                 f"{Path(df).name} lists {len(raws)} raw frames, and says that "
@@ -147,14 +148,19 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(n or 0), word) for n, word in re.findall(r"(\d+)|(\D+)", text)]
 
 
-def _listed(meta: Mapping[str, object], kind: str) -> list[tuple[str, str]]:
+def _listed(meta: HeaderValues, kind: str) -> list[tuple[str, str]]:
     """Return tags and names of the frames of one kind that a header lists."""
+    # Not parsed, which would take longer than all else that is done with a product.
+    if isinstance(meta, QuickHeader):
+        text = meta.raw.decode("latin-1")
+    else:
+        text = "\n".join(meta)
     # Earlier lists in the header are those of the inputs.
-    numbers = [int(m[1]) for keyword in meta if (m := _RECIPE.match(keyword))]
+    number = max(map(int, _RECIPE.findall(text)), default=1)
     found: list[tuple[str, str]] = []
-    start = f"ESO PRO REC{max(numbers, default=1)} {kind}"
+    start = f"ESO PRO REC{number} {kind}"
     while (name := meta.get(f"{start}{len(found) + 1} NAME")) is not None:
-        tag = meta.get(f"{start}{len(found) + 1} CATG", "")
+        tag = meta.get(f"{start}{len(found) + 1} CATG") or ""
         found.append((str(tag).strip(), str(name).strip()))
     return found
 

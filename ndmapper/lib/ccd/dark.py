@@ -13,6 +13,7 @@ from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none, times_applied
 from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.lib.combine import combine_files
+from ndmapper.lib.figures import report_master
 from ndmapper.steps import Range, Unit, run_task
 
 __all__ = ["exposure_time", "make_dark", "subtract_dark"]
@@ -73,6 +74,7 @@ def make_dark(
     combined = combine_files(files, method=method, low=low, high=high, mixed="exptime")
     for ndd in combined:
         ndd.meta[_EXPOSURE] = (float(np.mean(times)), "[s] exposure time of the dark")
+    report_master(combined, f"dark of {float(np.mean(times)):g} s")
     return combined
 
 

@@ -16,6 +16,7 @@ from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import check_frames, combine_files
+from ndmapper.lib.figures import report_master
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
@@ -133,6 +134,7 @@ def make_flat(
         flats.append(_as_ndd(ndd, result, factors))
     for flat in flats:
         flat.meta["FLATNORM"] = (normalise, "what the flat was divided by")
+    report_master(flats, "flat")
     return flats
 
 

@@ -23,7 +23,7 @@ from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.overscan_methods import level_by_function
 from ndmapper.numerics.overscan import OverscanLevel, OverscanMethod, measure_overscan
 from ndmapper.numerics.sections import format_section, offset_section, parse_section
-from ndmapper.steps import InstrumentTable, Range, run_task
+from ndmapper.steps import InstrumentTable, Range, qc, run_task
 
 __all__ = ["subtract_overscan", "trim"]
 
@@ -102,6 +102,7 @@ def subtract_overscan(
     data = raw.astype(np.float32)
     saturated, doubtful = (np.zeros(ndd.shape, np.bool_) for _ in range(2))
     done = []
+    noises = []
     for readout in amplifiers:
         strip = _strip_of(readout)
         if callable(method):
@@ -121,6 +122,7 @@ def subtract_overscan(
         doubtful[readout.data] |= _of(found.doubtful, readout, ndd.shape)
         if readout.saturation is not None:
             saturated[readout.data] = raw[readout.data] >= readout.saturation
+        noises.append(np.nan if callable(method) else found.scatter)
         mean = float(np.nanmean(_of(found.level, readout, ndd.shape)))
         error = float(np.sqrt(np.nanmean(_of(found.variance, readout, ndd.shape))))
         done.append(
@@ -138,7 +140,17 @@ def subtract_overscan(
     )
     stamp(result.meta, done)
     keep_digitisation_step(ndd, result)
+    _report(done, noises)
     return result
+
+
+def _report(amplifiers: Sequence[Readout], noises: Sequence[float]) -> None:
+    """Tell the levels of the amplifiers, and the scatter of their overscan pixels."""
+    names = [f"_{r.name}" for r in amplifiers] if len(amplifiers) > 1 else [""]
+    for name, readout, noise in zip(names, amplifiers, noises, strict=True):
+        qc(**{f"overscan{name}": readout.level})
+        if np.isfinite(noise):
+            qc(**{f"overscan_scatter{name}": round(noise, 4)})
 
 
 def _strip_of(readout: Readout) -> Section:

@@ -20,8 +20,6 @@ lightcurves, times
     Fluxes of given stars in many frames, by time at the barycentre.
 catalogue, placing
     Columns and flags of catalogues, sky positions; measuring sources row by row.
-figures
-    Figures of what was measured.
 """
 
 from ndmapper.lib.image.alignment import align_images

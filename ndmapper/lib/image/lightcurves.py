@@ -10,6 +10,7 @@ from astropy.table import Column, Table, vstack
 
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import ParameterError
+from ndmapper.lib.figures import new_figure
 from ndmapper.lib.image.aperture import (
     Annulus,
     Apertures,
@@ -23,7 +24,6 @@ from ndmapper.lib.image.catalogue import (
     read_catalogue,
     sky_positions,
 )
-from ndmapper.lib.image.figures import new_figure
 from ndmapper.lib.image.placing import measure_rows
 from ndmapper.lib.image.times import Site, TimeIs, airmass_of, frame_time, site_of
 from ndmapper.numerics.aperture import Level
