@@ -66,7 +66,8 @@ def own_variance(
     # As wide as the variances, which are as wide as their size needs.
     kind = variance.dtype.type
     squares = [[np.square(plane).astype(kind) for plane in read] for read in planes]
-    for i, own in enumerate(variance):
+    for i in range(len(variance)):
+        own = variance[i]
         for noise, square in zip(noises, squares, strict=True):
             if (which := noise.plane[i]) is None:
                 continue
