@@ -204,6 +204,8 @@ class FileContent:
         """Whether the record was set since the file was opened or saved."""
         self.fingerprint: str | None = None
         """Of a product in memory, as it was made; see `saving.save.attach_record`."""
+        self.masters: dict[str, Any] = {}
+        """Calibrations in memory that it was made with, by their keys in its record."""
         self._record: list[dict[str, Any]] | None = None
         self._stored: StoredRecord | None = None
         self._groups: list[NDLater] | None = None

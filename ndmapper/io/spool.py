@@ -3,7 +3,8 @@
 import tempfile
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Self
+from typing import Any
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +17,11 @@ Array = npt.NDArray[Any]
 
 
 class Spool:
-    """A temporary file of arrays, which lasts as long as a context."""
+    """A temporary file of arrays, which lasts as long as they do."""
 
     def __init__(self) -> None:
         self._file: Any = None
         self._lock = Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
 
     def write(self, array: Array) -> int:
         """
@@ -41,10 +35,10 @@ class Spool:
         with self._lock:
             try:
                 if self._file is None:
-                    # Closed by the context.
                     self._file = tempfile.TemporaryFile(  # noqa: SIM115
                         prefix=".ndmapper-", buffering=0
                     )
+                    finalize(self, self._file.close)
                 start = int(self._file.seek(0, 2))
                 content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
                 done = 0

@@ -11,6 +11,8 @@ image
     Mosaics, alignment, stacking, background, sources and photometry of images.
 alike, frame_factors
     Whether the frames of a stack were taken alike; their scales, offsets and weights.
+calibration_history, shared_masters
+    Which masters a frame was calibrated by; the noise that frames share by them.
 flagging, figures
     Flags of the pixels of a step's result; quality numbers and figures.
 muse

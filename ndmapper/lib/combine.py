@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.data.array import LazyArray
+from ndmapper.data.detector import amplifier_card, amplifier_numbers
 from ndmapper.engines.quality import qc
 from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
-from ndmapper.io.spool import Spool, SpooledArray
+from ndmapper.io.spool import Spool
 from ndmapper.lib.alike import check_alike
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.frame_factors import (
@@ -22,10 +21,17 @@ from ndmapper.lib.frame_factors import (
     scales,
     weights_of,
 )
+from ndmapper.lib.shared_masters import (
+    ImageRows,
+    Shared,
+    SharedMasters,
+    write_names,
+)
 from ndmapper.numerics.clipping import RejectionKind
-from ndmapper.numerics.combine import Combined, CombineMethod, Rows
+from ndmapper.numerics.combine import Combined, CombineMethod
 from ndmapper.numerics.combine import combine as combine_arrays
 from ndmapper.numerics.formulas import float_type, narrowed
+from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.parallel.cores import count_threads
 from ndmapper.steps import Range, run_task
 
@@ -40,7 +46,7 @@ _LEVEL_TOLERANCE = 0.5
 """Levels of biases differ by less, in units of the noise of a pixel."""
 
 
-@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 2})
+@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 3})
 def combine(
     files: DataFileList,
     *,
@@ -55,6 +61,7 @@ def combine(
     weights: str | Sequence[float] | None = None,
     section: str | None = None,
     mixed: str | Sequence[str] = (),
+    shared: Shared = "record",
     maps: bool = False,
 ) -> list[NDLater]:
     """
@@ -98,6 +105,9 @@ def combine(
         ``'exptime'``, ``'filter'``, ``'filters'``, ``'gain_setting'``, ``'read_mode'``,
         ``'read_speed'``. Otherwise frames whose headers say that they were not taken
         alike are refused; exposure times may differ under `scale`.
+    shared : {'record', 'none'} or sequence
+        Which masters (bias, dark, flat) the frames were all calibrated by, whose noise
+        does not average down: those in their records, none, or these files.
     maps : bool
         Keep how many values were used and rejected at each pixel, as extras COUNT and
         REJECTED of each extension.
@@ -109,6 +119,8 @@ def combine(
         scatter between the frames, pooled over the pixels of a level. Where at least
         half of the values of a pixel were rejected, or its last two disagree, it is
         flagged BAD, and is the median of all, with the variance of their scatter.
+        Masters whose noise the frames share are named by the cards SHARED1, ... of the
+        header.
     """
     return combine_files(
         files,
@@ -123,6 +135,7 @@ def combine(
         weights=weights,
         section=section,
         mixed=mixed,
+        shared=shared,
         maps=maps,
     )
 
@@ -177,6 +190,7 @@ def combine_files(
     weights: Given = None,
     section: str | None = None,
     mixed: str | Sequence[str] = (),
+    shared: Shared = "record",
     one_level: bool = False,
     **options: Any,
 ) -> list[NDLater]:
@@ -193,6 +207,8 @@ def combine_files(
         Where statistics are taken.
     mixed : str or sequence of str
         In what the files may differ.
+    shared : {'record', 'none'} or sequence
+        As for `combine`.
     one_level : bool
         Whether all frames are of one level, as biases are: if not, they are refused
         or brought to their mean level by `zero`.
@@ -228,6 +244,7 @@ def combine_files(
     names = [str(df.filename or f"file {n + 1}") for n, df in enumerate(files)]
     factors = scales(files, scale, section)
     numbers = weights_of(files, weights, section)
+    masters = SharedMasters(files, shared)
     combined = []
     for ident in files[0].idents:
         ndds = [df[df.idents.index(ident)] for df in files]
@@ -236,12 +253,37 @@ def combine_files(
         if one_level:
             added, error = _to_one_level(ndds, names, added)
         made = combine_ndds(
-            ndds, names=names, scale=factors, zero=added, weights=numbers, **options
+            ndds,
+            names=names,
+            scale=factors,
+            zero=added,
+            weights=numbers,
+            shared=masters.noises(ndds),
+            **options,
         )
+        write_names(made.meta, masters.names)
+        _combine_level_errors(made, ndds, factors, numbers)
         if made.variance is not None and error:
             made.variance = made.variance + error
         combined.append(made)
     return combined
+
+
+def _combine_level_errors(
+    made: NDLater,
+    ndds: Sequence[NDLater],
+    scale: Sequence[float] | None,
+    weights: Sequence[float] | None,
+) -> None:
+    """Write the errors of the mean overscan levels of some frames."""
+    factors = np.ones(len(ndds)) if scale is None else np.asarray(scale)
+    share = np.ones(len(ndds)) if weights is None else np.asarray(weights)
+    for number in amplifier_numbers(made.meta):
+        card = amplifier_card("OVSCERR", number)
+        errors = [ndd.meta.get(card) for ndd in ndds]
+        if all(isinstance(error, int | float) for error in errors):
+            parts = share / share.sum() * factors * np.array(errors, float)
+            made.meta[card] = round(float(np.sqrt(np.sum(parts**2))), 5)
 
 
 def combine_ndds(
@@ -256,6 +298,7 @@ def combine_ndds(
     scale: Sequence[float] | None = None,
     zero: Sequence[float] | None = None,
     weights: Sequence[float] | None = None,
+    shared: Sequence[SharedNoise] = (),
     maps: bool = False,
     names: Sequence[str] | None = None,
 ) -> NDLater:
@@ -275,6 +318,8 @@ def combine_ndds(
     scale, zero, weights : sequence of float, optional
         Each image is multiplied by its scale, then its zero is added; weights are those
         of the mean.
+    shared : sequence of SharedNoise
+        The noise that the images share, which is part of their variances.
     maps : bool
         Keep how many values were used and rejected, as for `combine`.
     names : sequence of str, optional
@@ -300,27 +345,28 @@ def combine_ndds(
     _check_words(method, reject, names, scale, weights)
     first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
-    with Spool() as spool:
-        result = combine_arrays(
-            [_rows(ndd, "data", spool) for ndd in ndds],
-            [_rows(ndd, "uncertainty", spool) for ndd in ndds]
-            if has_variance
-            else None,
-            [_rows(ndd, "flags", spool) if ndd.has("flags") else None for ndd in ndds],
-            method=method,
-            reject=reject,
-            low=low,
-            high=high,
-            nlow=nlow,
-            nhigh=nhigh,
-            scale=scale,
-            zero=zero,
-            weights=weights,
-            bad_flags=first.bad_flags,
-            no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
-            doubtful_flag=first.flag_table.like_own(Flag.BAD),
-            threads=count_threads(),
-        )
+    spool = Spool()
+    result = combine_arrays(
+        [ImageRows(ndd, "data", spool) for ndd in ndds],
+        [ImageRows(ndd, "uncertainty", spool) for ndd in ndds]
+        if has_variance
+        else None,
+        [ImageRows(ndd, "flags", spool) if ndd.has("flags") else None for ndd in ndds],
+        method=method,
+        reject=reject,
+        low=low,
+        high=high,
+        nlow=nlow,
+        nhigh=nhigh,
+        scale=scale,
+        zero=zero,
+        weights=weights,
+        shared=shared,
+        bad_flags=first.bad_flags,
+        no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
+        doubtful_flag=first.flag_table.like_own(Flag.BAD),
+        threads=count_threads(),
+    )
     _report(result, names, first.ident, is_chosen=reject == "minmax")
     known = has_variance or len(ndds) > 1
     kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
@@ -451,23 +497,3 @@ def _report(
                 "by scale= or zero=",
                 name, where, 100 * lost, level, typical,
             )  # fmt: skip
-
-
-def _rows(ndd: NDLater, part: str, spool: Spool) -> Rows:
-    """Give something that reads a part of an image by rows."""
-    # Of a section of the image, headers and coordinates would be cut as well.
-    array = ndd.content.arrays[part]
-    if array.has_rows or not ndd.shape:
-        return _Rows(array, ndd.shape)
-    # Else all of it would be decompressed for each of the rows.
-    return SpooledArray(spool, array.read_uncached, ndd.shape)
-
-
-class _Rows:
-    """An array that is read by rows."""
-
-    def __init__(self, array: LazyArray, shape: tuple[int, ...]) -> None:
-        self._array, self.shape = array, shape
-
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
-        return self._array.section(rows).read_uncached()

@@ -6,8 +6,9 @@ arith, formulas, fused
 combine, stack, stack_loops
     Combining aligned frames, a few rows at a time; the pixels of those by NumPy or by
     compiled loops.
-clipping, pooled_noise, combined_variance
-    Which values are rejected, by which noise, and the variance of what is left.
+clipping, pooled_noise, combined_variance, shared_noise
+    Which values are rejected, by which noise, and the variance of what is left; noise
+    that frames share.
 noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray

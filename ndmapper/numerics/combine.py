@@ -20,6 +20,12 @@ from ndmapper.numerics.pooled_noise import (
     pool_noise,
     scatter_limit,
 )
+from ndmapper.numerics.shared_noise import (
+    Planes,
+    SharedNoise,
+    own_variance,
+    shared_variance,
+)
 from ndmapper.numerics.stack import Recipe, Stack, Tile, combine_stack, prepared
 from ndmapper.numerics.statistics import median_variance_factor
 
@@ -100,6 +106,7 @@ def combine(
     scale: Sequence[float] | None = None,
     zero: Sequence[float] | None = None,
     weights: Sequence[float] | None = None,
+    shared: Sequence[SharedNoise] = (),
     bad_flags: int = 0xFFFFFFFF,
     no_data_flag: int = 16,
     doubtful_flag: int = 0,
@@ -122,6 +129,10 @@ def combine(
     scatter of all. Values are taken as normal; what rejection does to the variance is
     in `rejected_variance_factor`.
 
+    `shared` is noise of masters, which is part of the variances of frames, but the same
+    in several: values are rejected and weighted by the rest, and it is added to the
+    variance of the result.
+
     Raises
     ------
     ValueError
@@ -130,7 +141,8 @@ def combine(
     """
     n = _check(data, variance, flags, method)
     known = variance is not None and all(v is not None for v in variance)
-    frames = _Frames(data, variance if known else None, flags, n)
+    # Without variances, nothing says that the noise of masters is in the frames.
+    frames = _Frames(data, variance if known else None, flags, shared if known else ())
     # Every bit that has a name: then those above, which have none, count as well.
     bad = (1 << 64) - 1 if bad_flags == 0xFFFFFFFF else bad_flags
     kind = reject or ("noise" if method == "sigclip" else "none")
@@ -160,11 +172,30 @@ def combine(
     combine_tile = _worker(recipe, frames.pixels * n, has_variance=known)
 
     def work(rows: slice) -> tuple[slice, Tile]:
-        return rows, combine_tile(frames.read(rows), recipe)
+        planes = frames.planes(rows)
+        tile = combine_tile(frames.read(rows, planes), recipe)
+        return rows, _with_shared(tile, frames.shared, planes, recipe)
 
     for rows, tile in _mapped(work, frames.tiles(chunk_bytes, threads), threads):
         out.put(rows, tile)
     return out.combined(levels)
+
+
+def _with_shared(
+    tile: Tile, shared: Sequence[SharedNoise], planes: Planes, recipe: Recipe
+) -> Tile:
+    """Add the variance that is from masters."""
+    if not shared:
+        return tile
+    more = shared_variance(
+        tile.data,
+        shared,
+        planes,
+        weights=recipe.weights,
+        scale=recipe.factor,
+        offset=recipe.offset,
+    )
+    return tile._replace(variance=tile.variance + more)
 
 
 def _check(
@@ -221,24 +252,35 @@ class _Frames:
         data: Sequence[Rows],
         variance: Sequence[Rows | None] | None,
         flags: Sequence[Rows | None] | None,
-        n: int,
+        shared: Sequence[SharedNoise],
     ) -> None:
         self._data, self._variance = data, variance
+        self.n = n = len(data)
         self._flags = [None] * n if flags is None else flags
-        self.n = n
+        self.shared = shared
         self.shape = tuple(data[0].shape)
         self.row = math.prod(self.shape[1:])
         self.rows = self.shape[0] if self.shape else 0
         self.pixels = math.prod(self.shape)
         self.kind: np.dtype[Any] = np.dtype(np.float64)
 
-    def read(self, rows: slice) -> Stack:
-        """Read some rows of all frames; in float32 if nothing is wider."""
+    def planes(self, rows: slice) -> Planes:
+        """Read some rows of the masters."""
+        return [
+            [np.asarray(plane[rows], np.float64).reshape(-1) for plane in noise.planes]
+            for noise in self.shared
+        ]
+
+    def read(self, rows: slice, planes: Planes | None = None) -> Stack:
+        """Read rows of all frames with their own noise; in float32 if none is wider."""
         data = _stacked([array[rows] for array in self._data])
         self.kind = data.dtype
         variance = None
         if self._variance is not None:
             variance = _stacked([a[rows] for a in self._variance if a is not None])
+            if self.shared:
+                planes = self.planes(rows) if planes is None else planes
+                own_variance(data, variance, self.shared, planes)
         return Stack(data, variance, self._read_flags(rows), max(self.row, 1))
 
     def _read_flags(self, rows: slice) -> npt.NDArray[np.unsignedinteger] | None:
@@ -258,7 +300,10 @@ class _Frames:
     def tiles(self, chunk_bytes: int, threads: int) -> list[slice]:
         """Divide the rows, so that those in work take about so much memory."""
         # Data and variance as they are read and as they are used, and masks.
-        row_bytes = (16 if self._variance is None else 24) * self.n * max(self.row, 1)
+        pixel_bytes = (16 if self._variance is None else 24) * self.n
+        # A plane, and what it is made of and used for.
+        pixel_bytes += 32 * sum(len(noise.planes) for noise in self.shared)
+        row_bytes = pixel_bytes * max(self.row, 1)
         step = max(1, chunk_bytes // max(threads, 1) // row_bytes)
         starts = range(0, self.rows, step)
         return [slice(start, min(start + step, self.rows)) for start in starts]

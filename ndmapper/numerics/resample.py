@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Resampled", "covariance", "resample", "sum_variance_factor"]
+__all__ = [
+    "Resampled",
+    "covariance",
+    "cross_covariance",
+    "overlap",
+    "resample",
+    "sum_variance_factor",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -21,6 +28,9 @@ _NONE = 1e-6
 
 _REACH = 16
 """Covariances are looked for up to so many pixels."""
+
+_EVERY = 7
+"""Of two images they are averaged over pixels so far apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +180,7 @@ def covariance(x: Array, y: Array) -> dict[tuple[int, int], float]:
                 if lag in found or (dy == 0 and sign < 0):
                     continue
                 ours, theirs = _pairs(x.shape, *lag)
-                shared = _shared(x[ours], x[theirs]) * _shared(y[ours], y[theirs])
+                shared = overlap(x[ours], y[ours], x[theirs], y[theirs])
                 if (mean := float(np.nanmean(shared))) < _NONE:
                     break
                 found[lag] = mean
@@ -179,13 +189,65 @@ def covariance(x: Array, y: Array) -> dict[tuple[int, int], float]:
     return found
 
 
+def cross_covariance(
+    x: Array, y: Array, other_x: Array, other_y: Array
+) -> dict[tuple[int, int], float]:
+    """
+    Compute the covariance of pixels of two images that have the same noise.
+
+    It is that of the detector, such as that of a master flat; `x` and `y` say where the
+    pixels of the grid lie in one image, as for `covariance`, `other_x` and `other_y`
+    where they lie in the other. Distances are from a pixel of the one to that of the
+    other.
+    """
+    middle = tuple(n // 2 for n in x.shape)
+    if min(x.shape) < 2:
+        return {}
+    before = middle[0] - 1, middle[1] - 1
+    matrix = np.array(
+        [
+            [a[middle] - a[middle[0], before[1]], a[middle] - a[before[0], middle[1]]]
+            for a in (other_x, other_y)
+        ]
+    )
+    away = np.stack(
+        [(x - other_x)[::_EVERY, ::_EVERY], (y - other_y)[::_EVERY, ::_EVERY]]
+    )
+    scale = np.sqrt(np.abs(np.linalg.det(matrix)))
+    if not (scale > 0 and np.isfinite(away).all()):
+        return {}
+    shifts = np.tensordot(np.linalg.inv(matrix), away, 1).reshape(2, -1)
+    lows = np.ceil(shifts.min(axis=1) - 2 / scale).astype(int)
+    highs = np.floor(shifts.max(axis=1) + 2 / scale).astype(int)
+    found = {}
+    for dy in range(lows[1], highs[1] + 1):
+        for dx in range(lows[0], highs[0] + 1):
+            if abs(dx) >= x.shape[1] or abs(dy) >= x.shape[0]:
+                continue
+            ours, theirs = (
+                tuple(slice(s.start, s.stop, _EVERY) for s in part)
+                for part in _pairs(x.shape, dx, dy)
+            )
+            mean = float(
+                overlap(x[ours], y[ours], other_x[theirs], other_y[theirs]).mean()
+            )
+            if mean > _NONE:
+                found[dx, dy] = mean
+    return found
+
+
+def overlap(x: Array, y: Array, other_x: Array, other_y: Array) -> Array:
+    """Sum the products of the weights that two positions give to pixels of an image."""
+    return _shared(x, other_x) * _shared(y, other_y)
+
+
 def _pairs(
     shape: tuple[int, ...], dx: int, dy: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Give the sections of all pixels and of those at some distance from them."""
     ny, nx = shape
-    ours = slice(0, ny - dy), slice(max(0, -dx), nx - max(0, dx))
-    theirs = slice(dy, ny), slice(max(0, dx), nx - max(0, -dx))
+    ours = slice(max(0, -dy), ny - max(0, dy)), slice(max(0, -dx), nx - max(0, dx))
+    theirs = slice(max(0, dy), ny - max(0, -dy)), slice(max(0, dx), nx - max(0, -dx))
     return ours, theirs
 
 

@@ -25,13 +25,13 @@ def test_arrays_of_one_spool_are_made_once_and_read_by_rows():
         rng.normal(size=7),
     ]
     made = []
-    with Spool() as spool:
-        rows = [spooled(spool, array, made) for array in arrays]
-        for span in (slice(2, 4), slice(0, 3), slice(3, 100), slice(5, 5)):
-            for array, one in zip(arrays, rows, strict=True):
-                found = one[span]
-                assert found.dtype == array.dtype
-                np.testing.assert_array_equal(found, array[span])
+    spool = Spool()
+    rows = [spooled(spool, array, made) for array in arrays]
+    for span in (slice(2, 4), slice(0, 3), slice(3, 100), slice(5, 5)):
+        for array, one in zip(arrays, rows, strict=True):
+            found = one[span]
+            assert found.dtype == array.dtype
+            np.testing.assert_array_equal(found, array[span])
     assert len(made) == len(arrays)
 
 
@@ -46,6 +46,8 @@ def test_full_disk_is_told_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     full = Path("/dev/full").open("w+b", buffering=0)  # noqa: SIM115
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: full)
-    with Spool() as spool, pytest.raises(FileAccessError, match=f"{tmp_path}.*TMPDIR"):
-        spooled(spool, np.zeros((30, 20)), [])[0:2]
+    one = spooled(Spool(), np.zeros((30, 20)), [])
+    with pytest.raises(FileAccessError, match=f"{tmp_path}.*TMPDIR"):
+        one[0:2]
+    del one
     assert full.closed

@@ -114,16 +114,25 @@ def bias(folder):
     yield ccd.subtract_bias(noisy("x.fits", light=64), bias=noisy("y.fits", step=1))
 
 
+def without_bias(files):
+    """Subtract a bias that all share."""
+    return ccd.subtract_bias(files, bias=noisy("bias.fits", step=7))
+
+
 def combined(folder):
     files = frames(light=256)
     for n, method in enumerate(("mean", "median", "sigclip")):
         yield combine.combine(files, combined=f"{n}.fits", method=method)
     yield combine.combine(files, combined="s.fits", method="mean", scale=[1, 2, 0.5, 1])
+    yield combine.combine(without_bias(files), combined="b.fits", method="mean")
 
 
 def darks(folder):
     files = frames(light=64)
     yield ccd.make_dark(files, dark="d.fits", method="mean", exposure=100.0)
+    yield ccd.make_dark(
+        without_bias(files), dark="b.fits", method="mean", exposure=100.0
+    )
 
 
 def dark(folder):
@@ -135,6 +144,10 @@ def dark(folder):
 def flats(folder):
     files = frames(light=4096, shape=(32, 64))
     yield ccd.make_flat(files, flat="plain.fits", normalise="plain")
+    bias = noisy("bias.fits", step=7, shape=(32, 64))
+    yield ccd.make_flat(
+        ccd.subtract_bias(files, bias=bias), flat="shared.fits", normalise="plain"
+    )
     yield ccd.make_flat(
         files, flat="spectral.fits", normalise="spectral", method="mean",
         slit_degree=2, slit_degree_along=1, knot_spacing=16.0,
@@ -257,7 +270,9 @@ def aligned(folder):
 
 def stacked(folder):
     names = dithered(folder, 2.4, -1.7)
-    for n, words in enumerate(({"method": "mean"}, {"covers": "first"})):
+    for n, words in enumerate(
+        ({"method": "mean"}, {"covers": "first"}, {"shared": ["d1.fits"]})
+    ):
         yield image.stack_images(names, stack=f"{n}.fits", **words)
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from ndmapper.numerics.resample import covariance, resample, sum_variance_factor
+from ndmapper.numerics import resample as resampling
+from ndmapper.numerics.resample import (
+    covariance,
+    cross_covariance,
+    resample,
+    sum_variance_factor,
+)
 
 
 def positions(shape, dx=0.0, dy=0.0, scale=1.0, angle=0.0):
@@ -117,3 +123,33 @@ def test_large_sums_of_shifted_pixels_have_the_variance_of_the_image():
     # Of half a pixel each: variance 1/4, and all noise is in the sum.
     assert found[0, 0] == pytest.approx(0.25)
     assert sum_variance_factor(found, 10_000) == pytest.approx(4, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "scale", "angle"),
+    [(3, -2, 1, 0), (0.4, 1.3, 1, 0), (-1.5, 2.25, 0.6, 4), (0, 0, 1, 0)],
+)
+def test_images_of_the_same_noise_covary_where_their_pixels_meet(
+    dx, dy, scale, angle, monkeypatch
+):
+    monkeypatch.setattr(resampling, "_EVERY", 1)
+    places = (
+        positions((10, 10), 3.3, 3, scale),
+        positions((10, 10), 3.3 + dx, 3 + dy, scale, angle),
+    )
+    found = cross_covariance(*places[0], *places[1])
+    # The weights of the pixels of the image, one after the other.
+    units = np.eye(20 * 20).reshape(-1, 20, 20)
+    weights = [
+        np.array([resample(unit, x, y).data.ravel() for unit in units])
+        for x, y in places
+    ]
+    true = (weights[0].T @ weights[1]).reshape(10, 10, 10, 10)
+    y, x = np.mgrid[:10, :10]
+    for lag_y in range(-9, 10):
+        for lag_x in range(-9, 10):
+            inside = (x + lag_x >= 0) & (x + lag_x < 10)
+            inside &= (y + lag_y >= 0) & (y + lag_y < 10)
+            at = y[inside], x[inside]
+            mean = true[at[0], at[1], at[0] + lag_y, at[1] + lag_x].mean()
+            assert found.get((lag_x, lag_y), 0) == pytest.approx(mean, abs=1e-6)

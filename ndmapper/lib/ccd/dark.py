@@ -14,6 +14,7 @@ from ndmapper.lib.ccd.applied import applied_card, mark_none, times_applied
 from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.lib.combine import combine_files
 from ndmapper.lib.figures import report_master
+from ndmapper.lib.shared_masters import DARK_FACTOR
 from ndmapper.steps import Range, Unit, run_task
 
 __all__ = ["exposure_time", "make_dark", "subtract_dark"]
@@ -27,7 +28,7 @@ _SAME = 0.005
 Exposure = Annotated[float | None, Range(gt=0), Unit("s")]
 
 
-@run_task(each="list", outputs="dark", suffix="_dark")
+@run_task(each="list", outputs="dark", suffix="_dark", options={"revision": 2})
 def make_dark(
     files: DataFileList,
     *,
@@ -152,6 +153,7 @@ def subtract_dark(
         )
     result: NDLater = ndd - (dark if is_same else dark * ratio)
     result.meta[key] = card
+    result.meta[DARK_FACTOR] = (1.0 if is_same else ratio, "the dark was multiplied by")
     if with_bias and times_applied(ndd.meta, "bias") is None:
         bias_key, bias_card = applied_card(ndd, "bias")
         result.meta[bias_key] = bias_card

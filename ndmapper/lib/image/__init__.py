@@ -10,8 +10,9 @@ mosaic
     Amplifiers and chips put together by where they lie on the detector.
 alignment
     World coordinates from the stars of a reference image or a catalogue.
-grid, stacking
-    Stacking images on a common grid, with variance, flags and covariance.
+grid, stacking, shared_pixels
+    Stacking images on a common grid, with variance, flags and covariance; the noise of
+    masters in these.
 background, sources
     Measuring and subtracting the background; finding sources.
 aperture, psf, zeropoint

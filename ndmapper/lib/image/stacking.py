@@ -1,6 +1,6 @@
 """Stacking images on a common grid of the sky."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,9 +12,23 @@ from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
+from ndmapper.lib.image.shared_pixels import (
+    Placed,
+    covariances,
+    variance_in_common,
+)
+from ndmapper.lib.shared_masters import (
+    ImageRows,
+    Shared,
+    SharedMasters,
+    middle_rows,
+    parts_of,
+    write_names,
+)
 from ndmapper.numerics.combine import combine
 from ndmapper.numerics.formulas import narrowed
-from ndmapper.numerics.resample import covariance, resample, sum_variance_factor
+from ndmapper.numerics.resample import resample, sum_variance_factor
+from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["COVARIANCE", "noise_factor", "stack_images"]
@@ -34,7 +48,7 @@ _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
 
 
-@run_task(each="list", outputs="stack", suffix="_stack")
+@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 2})
 def stack_images(
     files: DataFileList,
     *,
@@ -44,6 +58,7 @@ def stack_images(
     scale: Sequence[float] | None = None,
     level: Literal["none", "median"] = "none",
     covers: Literal["all", "first"] = "all",
+    shared: Shared = "record",
 ) -> NDLater:
     """
     Stack images on a common grid: ``stack_images(files, stack='deep.fits')``.
@@ -65,6 +80,10 @@ def stack_images(
         sky that varies is not taken for outliers.
     covers : {'all', 'first'}
         Whether the grid covers all images, or the first one.
+    shared : {'record', 'none'} or sequence
+        Which masters (bias, dark, flat) the images were all calibrated by, whose noise
+        is the same where they have the same pixels of the detector: those in their
+        records, none, or these files.
 
     Returns
     -------
@@ -90,16 +109,20 @@ def stack_images(
             msg = f"{name} is in {image.unit}, but {names[0]} in {images[0].unit}"
             raise UnitError(msg)
     grid = common_grid(images, names, covers=covers)
+    masters = SharedMasters(files, shared)
+    owners = [number for number, df in enumerate(files) for _ in df]
+    noises = masters.noises(images, owners)
     sources = [
-        _Source(image, PixelMap(grid, image.wcs), factor)
-        for image, factor in zip(images, factors, strict=True)
+        _Source(image, PixelMap(grid, image.wcs), factor, parts_of(noises, number))
+        for number, (image, factor) in enumerate(zip(images, factors, strict=True))
     ]
     if level == "median":
         for source in sources:
             source.offset = sources[0].median - source.median
     stack = _combined(sources, grid, method=method, low=low, high=high)
-    table = _covariance_table([source.map for source in sources], grid)
+    table = _covariance_table(sources, noises, grid)
     stack.tables[COVARIANCE] = table
+    write_names(stack.meta, masters.names)
     stack.meta["NCOMBINE"] = (len(images), "number of images stacked")
     qc(images=len(images), noise_factor_of_5x5=round(noise_factor(table, 5), 4))
     return stack
@@ -142,10 +165,17 @@ def _factors(files: DataFileList, scale: Sequence[float] | None) -> list[float]:
 class _Source:
     """An image that is put onto the grid some rows at a time."""
 
-    def __init__(self, image: NDLater, places: PixelMap, factor: float) -> None:
+    def __init__(
+        self,
+        image: NDLater,
+        places: PixelMap,
+        factor: float,
+        noises: Mapping[int, SharedNoise],
+    ) -> None:
         self.image = image
         self.map = places
         self.factor = factor
+        self.noises = noises
         self.offset = 0.0
 
     @property
@@ -155,28 +185,63 @@ class _Source:
         values = values[good_pixels(self.image)]
         return self.factor * float(np.median(values)) if values.size else 0.0
 
-    def on_grid(self, start: int, stop: int, no_data: int) -> Any:
+    def shares(self) -> dict[int, float]:
+        """Find which part of the variance of the image each noise is."""
+        rows = middle_rows(self.image)
+        whole = np.asarray(ImageRows(self.image, "uncertainty")[rows], np.float64)
+        found = {}
+        for number, noise in self.noises.items():
+            part = self._from_master(rows, noise)
+            known = np.isfinite(whole) & (whole > 0)
+            share = np.median(part[known] / whole[known]) if known.any() else 0.0
+            found[number] = float(np.clip(share, 0, 1))
+        return found
+
+    def on_grid(self, start: int, stop: int, no_data: int) -> Placed | None:
         """Resample what lies in some rows of the grid; None if nothing does."""
         x, y = self.map.rows(start, stop)
         ny, nx = self.image.shape
         inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
         if not inside.any():
             return None
-        first, last = int(np.min(y[inside])), int(np.max(y[inside])) + 2
-        part = self.image[first:last]
-        found = resample(
-            np.asarray(part.data),
-            x,
-            y - first,
-            variance=part.variance,
-            flags=part.flags,
-            area=self.map.area(start, stop),
-            bad_flags=self.image.bad_flags,
-            no_data_flag=no_data,
+        rows = slice(int(np.min(y[inside])), min(int(np.max(y[inside])) + 2, ny))
+        part = self.image[rows]
+        how: dict[str, Any] = {
+            "flags": part.flags,
+            "area": self.map.area(start, stop),
+            "bad_flags": self.image.bad_flags,
+            "no_data_flag": no_data,
+        }
+        data, at_y = np.asarray(part.data), y - rows.start
+        found = resample(data, x, at_y, variance=part.variance, **how)
+        deviations = {}
+        for number, noise in self.noises.items():
+            own = resample(
+                data, x, at_y, variance=self._from_master(rows, noise), **how
+            )
+            assert own.variance is not None
+            deviations[number] = np.sqrt(np.nan_to_num(own.variance)) * self.factor
+        return Placed(
+            x=x,
+            y=y,
+            data=found.data * self.factor + self.offset,
+            variance=None
+            if found.variance is None
+            else found.variance * self.factor**2,
+            flags=found.flags,
+            deviations=deviations,
         )
-        data = found.data * self.factor + self.offset
-        noise = None if found.variance is None else found.variance * self.factor**2
-        return data, noise, found.flags
+
+    def _from_master(self, rows: slice, noise: SharedNoise) -> Array:
+        """Compute the variance that is from a master in some rows of the image."""
+        deviation = noise.planes[0][rows] * noise.factor[0]
+        if noise.is_relative:
+            deviation = deviation * (
+                np.asarray(ImageRows(self.image, "data")[rows], np.float64)
+                + noise.level[0]
+            )
+        variance: Array = deviation**2
+        return variance
 
 
 def _combined(
@@ -202,9 +267,9 @@ def _combined(
         if not found:
             continue
         result = combine(
-            [part[0] for part in found],
-            [part[1] for part in found] if has_variance else None,
-            [part[2] for part in found],
+            [part.data for part in found],
+            [part.variance for part in found] if has_variance else None,
+            [part.flags for part in found],
             method=method,
             low=low,
             high=high,
@@ -213,7 +278,10 @@ def _combined(
         )
         rows = slice(start, stop)
         data[rows] = result.data
-        variance[rows] = narrowed(result.variance, np.dtype("f4"))
+        noise = result.variance
+        if any(part.deviations for part in found):
+            noise = noise + variance_in_common(found, result.count)
+        variance[rows] = narrowed(noise, np.dtype("f4"))
         if flags.dtype < result.flags.dtype:
             flags = flags.astype(result.flags.dtype)
         flags[rows] = result.flags
@@ -230,17 +298,19 @@ def _combined(
     return stack
 
 
-def _covariance_table(maps: Sequence[PixelMap], grid: Grid) -> Table:
-    """Average the covariances of neighbours over images, in the middle of the grid."""
+def _covariance_table(
+    sources: Sequence[_Source], noises: Sequence[SharedNoise], grid: Grid
+) -> Table:
+    """Average the covariances of pixels over images, in the middle of the grid."""
     ny, nx = grid.shape
     start = max(0, (ny - _SAMPLE) // 2)
     left = max(0, (nx - _SAMPLE) // 2)
-    total: dict[tuple[int, int], float] = {}
-    for places in maps:
-        x, y = places.rows(start, min(ny, start + _SAMPLE))
-        columns = slice(left, left + _SAMPLE)
-        for lag, value in covariance(x[:, columns], y[:, columns]).items():
-            total[lag] = total.get(lag, 0.0) + value / len(maps)
+    columns = slice(left, left + _SAMPLE)
+    places = []
+    for source in sources:
+        x, y = source.map.rows(start, min(ny, start + _SAMPLE))
+        places.append((x[:, columns], y[:, columns]))
+    total = covariances(places, noises, [source.shares() for source in sources])
     lags = sorted(total, key=lambda lag: (lag[1], lag[0]))
     return Table(
         {

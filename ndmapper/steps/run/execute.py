@@ -11,10 +11,12 @@ from ndmapper.config import usable
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.data.fold_names import list_names
 from ndmapper.data.name_pattern import Key, in_order
-from ndmapper.data.plainfile import open_file
+from ndmapper.data.plainfile import PlainFile, open_file
 from ndmapper.data.planned import PlannedFile, plan_file
+from ndmapper.data.saving.save import is_unsaved_product
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
+from ndmapper.io.record import identity
 from ndmapper.io.source import absolute, find_source
 from ndmapper.io.temporary import sweep_side_data
 from ndmapper.log import FILE_ONLY
@@ -166,12 +168,45 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
     if result is not None and not (item.targets or item.unit.open):
         return result.text
     if result is not None and item.in_memory:
-        return _with_cals(item, result.products)
+        return _hold_masters(item, _with_cals(item, result.products))
     products = {output: map_product(item, output) for output in item.targets}
     if result is not None:
         for df in products.values():
             _refuse_replaced(df, result)
+    return _hold_masters(item, products)
+
+
+def _hold_masters(item: PlanItem, products: Products) -> Products:
+    """Let products hold the calibrations that are nowhere but in memory."""
+    held: dict[str, DataFile] = {}
+    for unit in item.units:
+        for df in unit.used:
+            if df.is_made and not isinstance(df, PlainFile):
+                held.update(df.content.masters)
+        for tag, cal in unit.calibrations.items():
+            if not isinstance(cal, DataFile) or not cal.is_made:
+                continue
+            if is_unsaved_product(cal.content) or item.in_memory:
+                held.update(_as_recorded(products, unit.declaration.name, tag, cal))
+    if held:
+        for df in products.values():
+            if df.is_made and not isinstance(df, PlainFile):
+                df.content.masters = held
     return products
+
+
+def _as_recorded(
+    products: Products, step: str, tag: str, cal: DataFile
+) -> dict[str, DataFile]:
+    """Give a calibration in memory as the record of a product identifies it."""
+    for df in products.values():
+        for entry in reversed(df.record if df.is_made else ()):
+            reference = entry["calibrations"].get(tag)
+            if entry["step"] != step or not isinstance(reference, Mapping):
+                continue
+            if is_unsaved_product(cal.content) or reference.get("memory"):
+                return {str(identity(reference)): cal}
+    return {}
 
 
 def _with_cals(item: PlanItem, products: Products) -> Products:

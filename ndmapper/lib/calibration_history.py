@@ -1,0 +1,113 @@
+"""Which masters a frame was calibrated by, and what was done with it afterwards."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.io.record import identity, is_of_library
+
+__all__ = ["AppliedMaster", "masters_of", "unknown_masters"]
+
+Entry = Mapping[str, Any]
+
+_SUBTRACTED = ("bias", "master_bias", "dark", "master_dark")
+_DIVIDED_BY = ("flat", "master_flat")
+
+_APPLYING = {"subtract_bias", "subtract_dark", "apply_flat", "calibrate_image"}
+"""Steps that apply masters: additive ones before a flat."""
+
+_JOINING = {"combine", "make_bias", "make_dark"}
+"""Steps after which the noise of what all their inputs share is as it was in each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedMaster:
+    """
+    One master that a frame was calibrated by.
+
+    `reference` is what identifies it in the record, and `places` are paths where it
+    was. `flats` are those that the frame was divided by afterwards. `has_gain` says
+    whether the frame was multiplied by its gains since, `is_scaled` whether it is a
+    dark that was brought to the exposure time of the frame, and `lost_background`
+    whether a background was subtracted since.
+    """
+
+    tag: str
+    name: str
+    reference: str
+    places: tuple[str, ...] = ()
+    is_flat: bool = False
+    is_scaled: bool = False
+    flats: tuple["AppliedMaster", ...] = ()
+    has_gain: bool = False
+    lost_background: bool = False
+
+
+def masters_of(df: DataFile) -> list[AppliedMaster]:
+    """List the masters in the record of a frame, in the order of their use."""
+    rows = df.record
+    if not rows:
+        return []
+    return _applied(rows[-1], {str(row["key"]): row for row in rows})
+
+
+def unknown_masters(df: DataFile) -> list[str]:
+    """Name masters that were applied by steps other than those of ndmapper."""
+    found = []
+    for entry in df.record:
+        for tag, given in (entry.get("calibrations") or {}).items():
+            is_ours = is_of_library(entry["tool"]) and entry["step"] in _APPLYING
+            if tag in (*_SUBTRACTED, *_DIVIDED_BY) and given and not is_ours:
+                names = [one["name"] for one in _as_list(given)]
+                found.append(f"{tag} {', '.join(names)} ({entry['step']})")
+    return found
+
+
+def _applied(entry: Entry, by_key: Mapping[str, Entry]) -> list[AppliedMaster]:
+    """Follow the history of a product back to its raw frames."""
+    inputs = [by_key.get(str(ref.get("key"))) for ref in entry["inputs"]]
+    before = [_applied(one, by_key) if one else [] for one in inputs]
+    step = str(entry["step"])
+    if not is_of_library(entry["tool"]):
+        # What a user's own step, or an edit, does to the scale is not known; the
+        # variances of the frames are compared with what follows (`SharedMasters`).
+        return before[0] if len(before) == 1 else []
+    if len(before) != 1:
+        joins = step in _JOINING and entry["parameters"].get("method") != "sum"
+        rest = before[1:] if joins else [[]]
+        return [one for one in (before or [[]])[0] if all(one in x for x in rest)]
+    (found,) = before
+    if step == "correct_gain":
+        return [replace(one, has_gain=True) for one in found]
+    if step == "subtract_background":
+        return [replace(one, lost_background=True) for one in found]
+    if step in _APPLYING and entry["config"].get("use_uncert", True):
+        for tag, given in entry["calibrations"].items():
+            if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):
+                found = _with_master(found, entry, tag, _as_list(given)[0])
+    return found
+
+
+def _with_master(
+    found: Sequence[AppliedMaster], entry: Entry, tag: str, reference: Entry
+) -> list[AppliedMaster]:
+    paths = (entry.get("run") or {}).get("paths") or {}
+    name = str(reference["name"])
+    master = AppliedMaster(
+        tag=tag.removeprefix("master_"),
+        name=name,
+        reference=identity(reference) or "",
+        places=tuple(map(str, _as_list(paths.get(name) or []))),
+        is_flat=tag in _DIVIDED_BY,
+        is_scaled=entry["step"] == "subtract_dark",
+    )
+    if master.is_flat:
+        found = [
+            replace(x, flats=(*x.flats, master)) for x in found if not x.is_flat
+        ] + [x for x in found if x.is_flat]
+    return [*found, master]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

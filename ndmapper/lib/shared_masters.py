@@ -1,0 +1,431 @@
+"""
+The noise that frames of a stack share, since they were calibrated by the same masters.
+
+Which masters these are, the records of the frames say (`calibration_history`). They are
+opened where they are, or taken from memory, and only their variances are read, a few
+rows at a time. In a frame, the deviation of an additive master is that of its pixel
+times the gain, if the frame was multiplied by it since, over the flats that it was
+divided by; that of a flat is in proportion to the value of the pixel.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+
+from ndmapper.config import config
+from ndmapper.data import DataFile, NDLater
+from ndmapper.data.detector import amplifier_card, amplifier_numbers
+from ndmapper.errors import NdmapperError, ParameterError
+from ndmapper.io.digest import digest
+from ndmapper.io.spool import Spool, SpooledArray
+from ndmapper.lib.calibration_history import (
+    AppliedMaster,
+    masters_of,
+    unknown_masters,
+)
+from ndmapper.numerics.sections import parse_section
+from ndmapper.numerics.shared_noise import SharedNoise, own_variance
+
+__all__ = [
+    "DARK_FACTOR",
+    "ImageRows",
+    "Shared",
+    "SharedMasters",
+    "middle_rows",
+    "parts_of",
+    "write_names",
+]
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[np.float64]
+
+Shared = Literal["record", "none"] | Sequence[Any]
+"""Whether records say which masters are shared; or these, as files or their names."""
+
+DARK_FACTOR = "DARKFACT"
+"""Card of a frame: what the dark was multiplied by before it was subtracted."""
+
+_BACKGROUND = "BKGLEVEL"
+_APPLIED = ("APPBIAS", "APPDARK", "APPFLAT", "APPILLUM")
+
+_ROWS = 16
+_LEAST_OWN = 1e-3
+"""A frame has at least this part of its variance by itself."""
+
+
+class ImageRows:
+    """One part of an image, read by rows; what is compressed, from a spool."""
+
+    def __init__(self, ndd: NDLater, part: str, spool: Spool | None = None) -> None:
+        # Of a section of the image, headers and coordinates would be cut as well.
+        self._array = array = ndd.content.arrays[part]
+        self.shape = ndd.shape
+        self._spooled = None
+        if self.shape and not array.has_rows:
+            # Else all of it would be decompressed for each of the rows.
+            spool = spool or Spool()
+            self._spooled = SpooledArray(spool, array.read_uncached, self.shape)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        if self._spooled is not None:
+            return self._spooled[rows]
+        return self._array.section(rows).read_uncached()
+
+
+class _Deviation:
+    """What the noise of a master adds to the pixels of a frame, by rows."""
+
+    def __init__(
+        self,
+        master: NDLater,
+        *,
+        is_flat: bool,
+        flats: Sequence[NDLater],
+        gains: Sequence[tuple[tuple[slice, ...], float]],
+    ) -> None:
+        self._variance = ImageRows(master, "uncertainty")
+        divisors = [master, *flats] if is_flat else flats
+        # What divides a flat later divides the frame as well.
+        self._divisors = [
+            ImageRows(x, "data") for x in divisors[: 1 if is_flat else None]
+        ]
+        self._gains = gains
+        self.shape = master.shape
+
+    def __getitem__(self, rows: slice) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: Array = np.sqrt(np.asarray(self._variance[rows], np.float64))
+            for divisor in self._divisors:
+                flat = np.asarray(divisor[rows], np.float64)
+                # `apply_flat` does not divide by others.
+                found /= np.where(np.isfinite(flat) & (flat > 0), flat, 1.0)
+        for section, gain in self._gains:
+            y, rest = section[0], section[1:]
+            low = max(y.start or 0, rows.start) - rows.start
+            high = min(self.shape[0] if y.stop is None else y.stop, rows.stop)
+            if high - rows.start > low:
+                found[(slice(low, high - rows.start), *rest)] *= gain
+        found[~np.isfinite(found)] = 0.0
+        return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one master adds to one image."""
+
+    plane: _Deviation
+    factor: float
+    level: float
+
+
+class SharedMasters:
+    """
+    The masters that some files share.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        The frames of a stack.
+    shared : {'record', 'none'} or sequence
+        Whether their records say which masters they share; or the masters, all of which
+        were applied to all frames.
+    """
+
+    def __init__(self, files: Sequence[DataFile], shared: Shared = "record") -> None:
+        self.names: list[str] = []
+        """Names of those whose noise was found to be shared."""
+        self._files = files
+        self._given: dict[str, DataFile | None] = {}
+        self._planes: dict[Any, _Deviation] = {}
+        self._warned: set[str] = set()
+        self._of_file: list[list[AppliedMaster]] = [[] for _ in files]
+        if shared == "record":
+            self._of_file = [masters_of(df) for df in files]
+            self._warn_of_unknown()
+        elif shared != "none":
+            self._of_file = [self._as_given(df, shared) for df in files]
+        count = Counter(
+            ref for used in self._of_file for ref in {x.reference for x in used}
+        )
+        self._common = {ref for ref, number in count.items() if number > 1}
+        self._numbers = count
+
+    def noises(
+        self, images: Sequence[NDLater], owners: Sequence[int] | None = None
+    ) -> list[SharedNoise]:
+        """
+        Give the noises that images share.
+
+        `owners` says which file each is of, by default one after the other. Where the
+        variances of the images cannot have them in them, there are none, and there is a
+        warning.
+        """
+        owners = range(len(images)) if owners is None else owners
+        found: dict[Any, dict[int, _Part]] = {}
+        flats: dict[Any, bool] = {}
+        for i, (image, owner) in enumerate(zip(images, owners, strict=True)):
+            for master in self._of_file[owner]:
+                if master.reference not in self._common:
+                    continue
+                part = self._part(image, self._files[owner], master)
+                if part is not None:
+                    key = master.reference, self._ident(master, image)
+                    found.setdefault(key, {})[i] = part
+                    flats[key] = master.is_flat
+        noises = [
+            _joined(parts, len(images), is_flat=flats[key])
+            for key, parts in found.items()
+            if len(parts) > 1
+        ]
+        if not noises or not self._fits(images, owners, noises):
+            return []
+        shared = {key[0] for key, parts in found.items() if len(parts) > 1}
+        for used in self._of_file:
+            for master in used:
+                if master.reference in shared and master.name not in self.names:
+                    self.names.append(master.name)
+        return noises
+
+    def _part(
+        self, image: NDLater, df: DataFile, master: AppliedMaster
+    ) -> _Part | None:
+        """Find what a master adds to an image; None where that is not known."""
+        chain = [self._image(image, df, x) for x in (master, *master.flats)]
+        if any(one is None for one in chain):
+            return None
+        opened, *flats = [one for one in chain if one is not None]
+        if not opened.has("uncertainty"):
+            self._warn(master, "has no variance")
+            return None
+        factor = 1.0
+        if master.is_scaled and master.tag == "dark":
+            factor = image.meta.get(DARK_FACTOR, 0.0)
+            if not factor:
+                self._warn(
+                    master, f"was multiplied by what no card {DARK_FACTOR} of {df} says"
+                )
+                return None
+        gains: list[tuple[tuple[slice, ...], float]] = []
+        if master.has_gain and not master.is_flat:
+            gains = _gains(image)
+            if not gains:
+                self._warn(master, f"was multiplied by gains that no card of {df} says")
+                return None
+        key = (
+            master.reference, opened.ident, tuple(x.reference for x in master.flats),
+            str(gains),
+        )  # fmt: skip
+        if key not in self._planes:
+            self._planes[key] = _Deviation(
+                opened, is_flat=master.is_flat, flats=flats, gains=gains
+            )
+        level = image.meta.get(_BACKGROUND, 0.0) if master.lost_background else 0.0
+        return _Part(self._planes[key], float(factor), float(level))
+
+    def _image(
+        self, image: NDLater, df: DataFile, master: AppliedMaster
+    ) -> NDLater | None:
+        """Find the extension of a master that was applied to an image."""
+        file = self._open(df, master)
+        if file is None:
+            return None
+        found: NDLater | None = None
+        if len(file) == 1:
+            found = file[0]
+        elif image.ident in file.idents:
+            found = file[file.idents.index(image.ident)]
+        if found is None or found.shape != image.shape:
+            self._warn(
+                master,
+                "does not fit the frames any more, which were cut or joined since",
+            )
+            return None
+        return found
+
+    def _ident(self, master: AppliedMaster, image: NDLater) -> Any:
+        file = self._given.get(master.reference)
+        return None if file is None or len(file) == 1 else image.ident
+
+    def _open(self, df: DataFile, master: AppliedMaster) -> DataFile | None:
+        """Open a master in memory, or where it was when it was applied."""
+        if master.reference not in self._given:
+            self._given[master.reference] = self._search(df, master)
+        found = self._given[master.reference]
+        if found is None:
+            self._warn(master, "is not there any more, or was changed since")
+        return found
+
+    def _search(self, df: DataFile, master: AppliedMaster) -> DataFile | None:
+        for one in self._files:
+            if (held := one.content.masters.get(master.reference)) is not None:
+                return held  # type: ignore[no-any-return]
+        folders = [Path(config["outdir"])]
+        if df.filename is not None:
+            folders.append(Path(str(df.filename)).parent)
+        places = [Path(place) for place in master.places]
+        for path in [*places, *(folder / master.name for folder in folders)]:
+            try:
+                if path.is_file() and _is(file := DataFile(path), master.reference):
+                    return file
+            except NdmapperError as err:
+                log.debug("%s cannot be opened: %s", path, err)
+        return None
+
+    def _as_given(self, df: DataFile, shared: Shared) -> list[AppliedMaster]:
+        """Make a history of masters that are given: additive ones, then flats."""
+        additive: list[AppliedMaster] = []
+        flats: list[AppliedMaster] = []
+        for number, given in enumerate(shared):
+            file = given if isinstance(given, DataFile) else DataFile(given)
+            is_flat = _is_flat(file)
+            reference = f"given {number}"
+            self._given[reference] = file
+            (flats if is_flat else additive).append(
+                AppliedMaster(
+                    tag="dark" if "DARKEXP" in file[0].meta else "bias",
+                    name=Path(str(file.filename or f"master {number + 1}")).name,
+                    reference=reference,
+                    is_flat=is_flat,
+                    is_scaled=DARK_FACTOR in df[0].meta,
+                    has_gain=df[0].unit == u.electron != file[0].unit,
+                    lost_background=True,
+                )
+            )
+        return [
+            *(
+                AppliedMaster(**{**vars(one), "flats": tuple(flats)})
+                for one in additive
+            ),
+            *flats,
+        ]
+
+    def _fits(
+        self,
+        images: Sequence[NDLater],
+        owners: Sequence[int],
+        noises: Sequence[SharedNoise],
+    ) -> bool:
+        """Whether the variances of images can have the noises in them."""
+        for i, image in enumerate(images):
+            ours = [*parts_of(noises, i).values()]
+            if not ours or not image.has("uncertainty"):
+                continue
+            rows = middle_rows(image)
+            data = np.asarray(ImageRows(image, "data")[rows], np.float64)
+            whole = np.asarray(ImageRows(image, "uncertainty")[rows], np.float64)
+            planes = [[n.planes[0][rows].reshape(1, -1)[0]] for n in ours]
+            own = whole.reshape(1, -1).copy()
+            own_variance(data.reshape(1, -1), own, ours, planes)
+            known = np.isfinite(own) & (own >= 0)
+            few = known & (own < _LEAST_OWN * whole.reshape(1, -1))
+            if few.sum() > known.sum() / 2:
+                self._say(
+                    f"the variance of {self._files[owners[i]]} is not larger than that "
+                    "of the masters it was calibrated by: it has no part of its own "
+                    "(add_variance), or was scaled since; no noise is taken as shared"
+                )
+                return False
+        return True
+
+    def _warn_of_unknown(self) -> None:
+        for df in self._files:
+            for text in unknown_masters(df):
+                self._say(
+                    f"the noise of {text} counts as that of each frame by itself, "
+                    "since what that step does with it is not known; if frames share "
+                    "it, give the master as shared="
+                )
+            header = df[0].header_values if len(df) and not df.record else {}
+            if any(header.get(key) for key in _APPLIED):
+                self._say(
+                    "the headers say that masters were applied, but there is no record "
+                    "that says which; if frames share them, their noise is averaged "
+                    "down too far: give them as shared="
+                )
+
+    def _warn(self, master: AppliedMaster, what: str) -> None:
+        self._say(
+            f"{master.name}, the {master.tag} of {self._numbers[master.reference]} "
+            f"frames, {what}: its noise counts as that of each frame by itself, and is "
+            "averaged down too far; shared= takes masters that are elsewhere"
+        )
+
+    def _say(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            log.warning("%s", text)
+
+
+def write_names(header: Any, names: Sequence[str]) -> None:
+    """Write into the header of a stack which masters its frames share."""
+    for number, name in enumerate(names, start=1):
+        header[f"SHARED{number}"] = (name, "its noise is common to the frames")
+
+
+def _joined(parts: dict[int, _Part], n: int, *, is_flat: bool) -> SharedNoise:
+    planes = list(dict.fromkeys(part.plane for part in parts.values()))
+    return SharedNoise(
+        planes=planes,
+        plane=[planes.index(parts[i].plane) if i in parts else None for i in range(n)],
+        factor=np.array([parts[i].factor if i in parts else 0.0 for i in range(n)]),
+        level=np.array([parts[i].level if i in parts else 0.0 for i in range(n)]),
+        is_relative=is_flat,
+    )
+
+
+def parts_of(noises: Sequence[SharedNoise], i: int) -> dict[int, SharedNoise]:
+    """Give those of the noises, by their numbers, that one of n images has."""
+    found = {}
+    for number, noise in enumerate(noises):
+        if (which := noise.plane[i]) is not None:
+            found[number] = SharedNoise(
+                planes=[noise.planes[which]],
+                plane=[0],
+                factor=noise.factor[i : i + 1],
+                level=noise.level[i : i + 1],
+                is_relative=noise.is_relative,
+            )
+    return found
+
+
+def middle_rows(image: NDLater) -> slice:
+    """Give a few rows in the middle of an image, which tell what it is like."""
+    start = max(0, image.shape[0] // 2 - _ROWS // 2)
+    return slice(start, min(start + _ROWS, image.shape[0]))
+
+
+def _is(file: DataFile, reference: str) -> bool:
+    made = file.made_as
+    if made is not None and reference == made.key:
+        return True
+    return reference == digest(str(file))
+
+
+def _is_flat(file: DataFile) -> bool:
+    if not file[0].has("uncertainty"):
+        msg = f"{file} has no variance that frames could share"
+        raise ParameterError(msg)
+    if "FLATNORM" in file[0].meta or "DARKEXP" in file[0].meta:
+        return "FLATNORM" in file[0].meta
+    values = np.asarray(ImageRows(file[0], "data")[middle_rows(file[0])], np.float64)
+    lowest, level = np.nanpercentile(values, [2, 50])
+    return bool(file[0].unit is None and lowest > 0 and 0.5 < level < 2)
+
+
+def _gains(image: NDLater) -> list[tuple[tuple[slice, ...], float]]:
+    """List the gains that parts of an image were multiplied by."""
+    header, found = image.meta, []
+    for number in amplifier_numbers(header):
+        gain = header.get(amplifier_card("GAINCOR", number))
+        if isinstance(gain, int | float):
+            section = parse_section(header[amplifier_card("AMPSEC", number)])
+            found.append((section, float(gain)))
+    return found

@@ -1,0 +1,298 @@
+"""Which masters the frames of a stack share, and the errors of such stacks."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ndmapper import chain, run_task
+from ndmapper.config import config
+from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.errors import ParameterError
+from ndmapper.lib import ccd
+from ndmapper.lib.combine import combine
+from ndmapper.lib.image import subtract_background
+
+SHAPE = (100, 120)
+GAIN, NOISE = 2.0, 6.0
+STRUCTURE = 20 * np.sin(np.arange(SHAPE[1]) / 9) * np.ones(SHAPE)
+SENSITIVITY = np.linspace(0.7, 1.2, SHAPE[0])[:, None] * np.ones(SHAPE)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with config.using(reprocess=True, logfile=None):
+        yield
+
+
+class Camera:
+    """A camera, its masters of known noise, and its frames, as files or in memory."""
+
+    def __init__(self, seed=1, *, save=True, biases=3, lamp=1e5, **parts):
+        self.rng = np.random.default_rng(seed)
+        self.words = {} if save else {"save": False}
+        self.bias = self.master(STRUCTURE, (NOISE / GAIN) ** 2 / biases, "bias.fits")
+        relative = 1 / np.sqrt(lamp * SENSITIVITY)
+        self.flat = self.master(
+            SENSITIVITY, (SENSITIVITY * relative) ** 2, "flat.fits", FLATNORM="plain"
+        )
+
+    def master(self, true, variance, name, unit=None, **cards):
+        variance = np.broadcast_to(variance, SHAPE)
+        data = self.rng.normal(true, np.sqrt(variance))
+        ndd = NDLater(data, variance=variance.copy(), unit=unit, ident=1)
+        ndd.meta.update(cards)
+        return self.file(ndd, name)
+
+    def file(self, ndd, name):
+        df = DataFile(name, data=[ndd], mode="overwrite")
+        if not self.words:
+            df.save()
+            return DataFile(name)
+        return df
+
+    def raw(self, electrons, name="x.fits", **cards):
+        counts = self.rng.poisson(electrons * SENSITIVITY) / GAIN + STRUCTURE
+        counts = counts + self.rng.normal(0, NOISE / GAIN, SHAPE)
+        ndd = NDLater(counts, unit="adu", ident=1)
+        ndd.meta.update({"GAIN": GAIN, "RDNOISE": NOISE, "EXPTIME": 10.0} | cards)
+        return self.file(ndd, name)
+
+    def raws(self, electrons, n=10, name="x"):
+        return DataFileList(
+            data=[self.raw(electrons, f"{name}{k}.fits") for k in range(n)]
+        )
+
+    def without_bias(self, files):
+        files = ccd.subtract_bias(files, bias=self.bias, **self.words)
+        files = ccd.add_variance(files, adc_step=0, **self.words)
+        return ccd.correct_gain(files, **self.words)
+
+    def frames(self, electrons, n=10):
+        reduce = chain(
+            ccd.subtract_bias, ccd.add_variance, ccd.correct_gain, ccd.apply_flat
+        )
+        masters = {"bias": self.bias, "flat": self.flat}
+        return reduce(self.raws(electrons, n), adc_step=0, **masters, **self.words)
+
+
+def pull(ndd, truth):
+    return float(np.std((ndd.data - truth) / np.sqrt(ndd.variance)))
+
+
+def pull_of_boxes(ndd, truth, size=10):
+    ny, nx = SHAPE
+    error, variance = (
+        part.reshape(ny // size, size, nx // size, size).sum(axis=(1, 3))
+        for part in (ndd.data - truth, ndd.variance)
+    )
+    return float(np.std(error / np.sqrt(variance)))
+
+
+# 12000 pixels tell the width to .7 percent, 120 boxes to 6.5.
+@pytest.mark.parametrize("save", [True, False], ids=["files", "memory"])
+@pytest.mark.parametrize(
+    ("electrons", "without"), [(5, 1.5), (1000, 1.03), (30000, 1.4)]
+)
+def test_errors_of_ten_frames_with_the_same_masters_are_right(save, electrons, without):
+    camera = Camera(save=save)
+    files = camera.frames(electrons)
+    stack = combine(files, combined="stack.fits", **camera.words)[0]
+    assert pull(stack, electrons) == pytest.approx(1, abs=0.035)
+    assert pull_of_boxes(stack, electrons) == pytest.approx(1, abs=0.2)
+    assert [stack.meta[f"SHARED{n}"] for n in (1, 2)] == ["bias.fits", "flat.fits"]
+    alone = combine(files, combined="a.fits", shared="none", **camera.words)[0]
+    assert pull(alone, electrons) > without
+    assert "SHARED1" not in alone.meta
+
+
+def test_masters_that_are_given_are_those_of_the_record():
+    camera = Camera()
+    files = camera.frames(1000, n=4)
+    told = combine(files, combined="a.fits")[0]
+    given = combine(files, combined="b.fits", shared=["flat.fits", "bias.fits"])[0]
+    np.testing.assert_allclose(given.variance, told.variance, rtol=1e-6)
+    one = combine(files, combined="c.fits", shared=[DataFile("flat.fits")])[0]
+    assert one.meta["SHARED1"] == "flat.fits"
+    assert (one.variance < told.variance).mean() > 0.99
+
+
+@pytest.mark.parametrize("change", ["unlinked", "another"])
+def test_masters_that_are_gone_are_named(change, caplog):
+    camera = Camera()
+    files = camera.frames(5, n=4)
+    Path("bias.fits").unlink()
+    if change == "another":
+        Camera(seed=9)
+    with caplog.at_level(logging.WARNING):
+        stack = combine(files, combined="s.fits")[0]
+    assert "bias.fits, the bias of 4 frames, is not there any more" in caplog.text
+    assert "shared= takes masters" in caplog.text
+    found = [stack.meta.get(f"SHARED{n}") for n in (1, 2)]
+    assert found == (["flat.fits", None] if change == "unlinked" else [None, None])
+
+
+def test_a_master_that_was_moved_is_found_by_what_it_is(caplog):
+    camera = Camera()
+    files = camera.frames(5, n=4)
+    Path("masters").mkdir()
+    for name in ("bias.fits", "flat.fits"):
+        Path(name).rename(Path("masters", name))
+    with config.using(outdir="masters"):
+        stack = combine(files, combined="s.fits")[0]
+    assert "SHARED2" in stack.meta
+
+
+def test_frames_of_two_nights_share_only_the_flat():
+    camera = Camera()
+    one = camera.frames(5, n=4)
+    camera.bias = camera.master(STRUCTURE, (NOISE / GAIN) ** 2 / 3, "bias2.fits")
+    files = camera.without_bias(camera.raws(5, n=4, name="y"))
+    two = ccd.apply_flat(files, flat=camera.flat)
+    stack = combine([*one, *two], combined="s.fits")[0]
+    assert pull(stack, 5) == pytest.approx(1, abs=0.035)
+    first = combine(one, combined="f.fits")[0]
+    # Half as much of the biases, and of the rest.
+    assert np.median(first.variance / stack.variance) == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("save", [True, False], ids=["files", "memory"])
+def test_darks_that_share_a_bias_and_frames_that_share_the_dark(save):
+    current = 3.0  # electrons a second
+    camera = Camera(save=save)
+
+    def exposed(seconds, n, name):
+        files = [camera.raw(0, f"{name}{k}.fits", EXPTIME=seconds) for k in range(n)]
+        for df in files:
+            df[0].data += camera.rng.poisson(current * seconds, SHAPE) / GAIN
+            if save:
+                df.save(overwrite=True)
+        files = ccd.subtract_bias(
+            DataFileList(data=files), bias=camera.bias, **camera.words
+        )
+        return ccd.add_variance(files, adc_step=0, **camera.words)
+
+    words = camera.words
+    darks = exposed(10.0, 5, "d")
+    dark = ccd.make_dark(darks, dark="dark.fits", **words)
+    assert dark[0].meta["SHARED1"] == "bias.fits"
+    truth = 10 * current / GAIN
+    assert pull(dark[0], truth) == pytest.approx(1, abs=0.035)
+    frames = exposed(40.0, 6, "o")
+    files = ccd.subtract_dark(frames, dark=dark, **words)
+    assert files[0][0].meta["DARKFACT"] == pytest.approx(4)
+    stack = combine(files, combined="s.fits", **words)[0]
+    # The bias is in frame and dark, with different signs, which is not followed.
+    shared = camera.bias[0].variance[0, 0]
+    alone = combine(files, combined="a.fits", shared="none", **words)[0]
+    whole = np.median(files[0][0].variance)
+    of_dark = 16 * np.median(dark[0].variance)
+    own = whole - shared - of_dark
+    assert np.median(stack.variance) == pytest.approx(
+        own / 6 + shared + of_dark, rel=0.05
+    )
+    assert np.median(alone.variance) == pytest.approx(whole / 6, rel=0.05)
+
+
+def test_flats_that_share_a_bias():
+    camera = Camera(biases=1)
+    files = camera.without_bias(camera.raws(400, n=8, name="f"))
+    made = ccd.make_flat(files, flat="made.fits", normalise="plain")[0]
+    truth = SENSITIVITY / np.median(SENSITIVITY)
+    assert pull(made, truth) == pytest.approx(1, abs=0.04)
+    assert made.meta["SHARED1"] == "bias.fits"
+
+
+def test_a_background_that_was_subtracted_had_the_noise_of_the_flat():
+    camera = Camera(lamp=2e4)
+    files = subtract_background(camera.frames(30000, n=3), box_size=50)
+    stack = combine(files, combined="s.fits")[0]
+    assert pull(stack, 0) == pytest.approx(1, abs=0.05)
+
+
+def test_a_stack_of_stacks_shares_what_its_frames_did():
+    camera = Camera()
+    parts = [
+        combine(
+            ccd.apply_flat(
+                camera.without_bias(camera.raws(5, n=4, name=name)), flat=camera.flat
+            ),
+            combined=f"{name}.fits",
+        )
+        for name in "yz"
+    ]
+    stack = combine(parts, combined="s.fits")[0]
+    assert pull(stack, 5) == pytest.approx(1, abs=0.035)
+
+
+@run_task(prefix="m", cals=["bias"])
+def my_bias(ndd, bias):
+    return ndd - bias
+
+
+@run_task(prefix="h")
+def per_second(ndd):
+    return ndd / 100.0
+
+
+def test_what_a_step_of_the_user_does_is_not_known(caplog):
+    camera = Camera()
+    files = my_bias(camera.raws(5, n=3), bias=camera.bias)
+    files = ccd.add_variance(files, adc_step=0)
+    with caplog.at_level(logging.WARNING):
+        combine(files, combined="s.fits")
+    assert "bias bias.fits (my_bias) counts as that of each frame" in caplog.text
+    stack = combine(files, combined="t.fits", shared=["bias.fits"])[0]
+    assert pull(stack, 5 * SENSITIVITY / GAIN) == pytest.approx(1, abs=0.035)
+
+
+def test_frames_that_were_scaled_since_are_noticed(caplog):
+    camera = Camera()
+    files = per_second(camera.without_bias(camera.raws(5, n=3)))
+    with caplog.at_level(logging.WARNING):
+        stack = combine(files, combined="s.fits")[0]
+    assert "or was scaled since; no noise is taken as shared" in caplog.text
+    assert "SHARED1" not in stack.meta
+
+
+def test_masters_without_record_are_asked_for(caplog):
+    camera = Camera(save=False)
+    ndds = [ccd.subtract_bias(df[0], bias=camera.bias[0]) for df in camera.raws(5, n=3)]
+    files = [DataFile(data=[ccd.add_variance(ndd, adc_step=0)]) for ndd in ndds]
+    with caplog.at_level(logging.WARNING):
+        combine(files, combined="s.fits", save=False)
+    assert "there is no record that says which" in caplog.text
+    stack = combine(files, combined="s.fits", shared=[camera.bias], save=False)[0]
+    assert pull(stack, 5 * SENSITIVITY / GAIN) == pytest.approx(1, abs=0.035)
+
+
+def test_a_given_master_without_variance_raises():
+    camera = Camera()
+    bare = DataFile("bare.fits", data=[NDLater(np.ones(SHAPE))], mode="new")
+    bare.save()
+    with pytest.raises(ParameterError, match=r"bare\.fits has no variance"):
+        combine(camera.frames(5, n=2), combined="s.fits", shared=["bare.fits"])
+
+
+def test_extensions_have_their_own_masters():
+    camera = Camera()
+    for name in ("bias.fits", "flat.fits", *(f"x{k}.fits" for k in range(4))):
+        if name.startswith("x"):
+            camera.raw(5, name)
+        df = DataFile(name)
+        second = df[0].replace(data=df[0].data.copy())
+        if name != "flat.fits" and not name.startswith("x"):
+            second = second.replace(variance=second.variance * 4)
+        df.append(second)
+        df.save(f"two-{name}")
+    files = DataFileList([f"two-x{k}.fits" for k in range(4)])
+    camera.bias = DataFile("two-bias.fits")
+    camera.flat = DataFile("two-flat.fits")
+    files = ccd.apply_flat(camera.without_bias(files), flat=camera.flat)
+    stack = combine(files, combined="s.fits")
+    more = np.median(stack[1].variance) - np.median(stack[0].variance)
+    bias = DataFile("two-bias.fits")
+    expected = (bias[1].variance - bias[0].variance)[0, 0] * GAIN**2
+    assert more == pytest.approx(expected / np.median(SENSITIVITY) ** 2, rel=0.1)
