@@ -17,7 +17,7 @@ from ndmapper.numerics.detection import (
 __all__ = [
     "Background",
     "Estimator",
-    "divide_rough_sources",
+    "divide_sources_roughly",
     "estimate_background",
     "find_sources_roughly",
 ]
@@ -76,14 +76,7 @@ def estimate_background(
     ValueError
         If no box has enough good pixels.
     """
-    values = np.asarray(data, np.float64)
-    bad = ~np.isfinite(values)
-    if mask is not None:
-        bad |= mask
-    if bad.all():
-        msg = "all pixels are masked or are no numbers, so there is no background"
-        raise ValueError(msg)
-    box = tuple(_box_edge(n, box_size) for n in values.shape)
+    values, bad, box = _prepared(data, mask, box_size)
     options: dict[str, Any] = {"box": box, "clip": clip}
     first: Estimator = "mode" if mask_sources else estimator
     # Not filtered: at the border the median of boxes makes a slope flat.
@@ -128,22 +121,50 @@ def find_sources_roughly(residual: Array, variance: Array, bad: Mask) -> Mask:
     The limits are such that of a million pixels of noise about 30 are taken, which
     makes the background of the others lower by less than 0.001 of their noise.
     """
+    return _grown(significance(residual, variance, bad, fwhm=_FWHM))
+
+
+def divide_sources_roughly(
+    data: npt.ArrayLike, mask: Mask | None = None, *, box_size: int = 64
+) -> DividedSources:
+    """
+    Find and divide sources, by the first pass of `estimate_background`.
+
+    Raises
+    ------
+    ValueError
+        If no box has enough good pixels.
+    """
+    values, bad, box = _prepared(data, mask, box_size)
+    rough = _map(values, bad, estimator="mode", filter_size=1, box=box, clip=4.0)
+    residual = np.where(bad, 0.0, values - rough.background)
+    rms = np.asarray(rough.background_rms, np.float64)
+    found = significance(residual, rms**2, bad, fwhm=_FWHM)
+    return divide_sources(found, _grown(found), high=_HIGH)
+
+
+def _prepared(
+    data: npt.ArrayLike, mask: Mask | None, box_size: int
+) -> tuple[Array, Mask, tuple[int, ...]]:
+    """Give values, those that do not count, and the size of boxes."""
+    values = np.asarray(data, np.float64)
+    bad = ~np.isfinite(values)
+    if mask is not None:
+        bad |= mask
+    if bad.all():
+        msg = "all pixels are masked or are no numbers, so there is no background"
+        raise ValueError(msg)
+    return values, bad, tuple(_box_edge(n, box_size) for n in values.shape)
+
+
+def _grown(found: Array) -> Mask:
+    """Give the pixels of what is significant, with its wings."""
     from scipy.ndimage import binary_dilation
 
-    found = significance(residual, variance, bad, fwhm=_FWHM)
     islands = find_islands(found, low=2.0, high=_HIGH) > 0
     round_disk = np.hypot(*np.mgrid[-4:5, -4:5]) <= 4.2
     grown: Mask = binary_dilation(islands, round_disk)
     return grown
-
-
-def divide_rough_sources(
-    data: npt.ArrayLike, background: Background, bad: Mask
-) -> DividedSources:
-    """Divide the sources that were masked as the background was measured."""
-    residual = np.where(bad, 0.0, np.asarray(data, np.float64) - background.level)
-    found = significance(residual, background.rms**2, bad, fwhm=_FWHM)
-    return divide_sources(found, background.sources, high=_HIGH)
 
 
 def _unclipped(clip: float) -> float:
@@ -163,7 +184,7 @@ def _map(
     bad: Mask,
     *,
     estimator: Estimator,
-    box: tuple[int, int],
+    box: tuple[int, ...],
     filter_size: int,
     clip: float,
 ) -> Any:

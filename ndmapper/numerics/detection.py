@@ -58,16 +58,15 @@ def find_islands(
 
     Diagonal neighbours are connected; everything else is 0.
     """
-    from scipy.ndimage import label, maximum
+    from scipy.ndimage import label
 
     values = np.asarray(values)
     labels, count = label(values > low, structure=np.ones((3, 3), np.int8))
     if count == 0:
         return np.zeros(values.shape, np.int32)
-    peaks = np.asarray(maximum(values, labels, np.arange(1, count + 1)))
-    renumbered = np.zeros(count + 1, np.int32)
-    kept = peaks > high
-    renumbered[1:][kept] = np.arange(1, int(kept.sum()) + 1)
+    kept = np.zeros(count + 1, np.bool_)
+    kept[labels[values > max(low, high)]] = True
+    renumbered = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     islands: npt.NDArray[np.int32] = renumbered[labels]
     return islands
 

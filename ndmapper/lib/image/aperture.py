@@ -13,11 +13,11 @@ from astropy.table import Table
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.flagging import good_pixels
-from ndmapper.lib.image.background import background_of, photutils_needed, require_image
+from ndmapper.lib.image.background import photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
 from ndmapper.lib.image.placing import catalogue_fwhm, measure_rows
 from ndmapper.numerics.aperture import ApertureFluxes, Level, measure_apertures
-from ndmapper.numerics.background import divide_rough_sources
+from ndmapper.numerics.background import divide_sources_roughly
 from ndmapper.numerics.detection import DividedSources
 from ndmapper.numerics.robust import fit_linear
 from ndmapper.steps import Range, qc, run_task
@@ -191,11 +191,10 @@ class Apertures:
 def _sources_of(ndd: NDLater) -> DividedSources | None:
     """Find the pixels of sources; None where the background of no box is known."""
     try:
-        background = background_of(ndd)
-    except ParameterError:
+        with photutils_needed():
+            return divide_sources_roughly(ndd.data, ~good_pixels(ndd))
+    except ValueError:
         return None
-    with photutils_needed():
-        return divide_rough_sources(ndd.data, background, ~good_pixels(ndd))
 
 
 def catalogue_given(sources: DataFile | None, step: str) -> DataFile:
@@ -277,8 +276,8 @@ def _ratios(
     ring = np.maximum(pixels[1] - pixels[0], 0.01 * pixels[0])
     noise = ring + (ratio - 1) ** 2 * pixels[0]
     noise += (large.area - ratio * small.area) ** 2 * small.background_variance
-    found: Array = np.stack([ratio, noise / small.flux**2, snr], 1)
-    return found[chosen]
+    found = np.stack([ratio, noise / small.flux**2, snr], 1)
+    return np.asarray(found[chosen], np.float64)
 
 
 def _correction(ratios: Array) -> tuple[float, float]:

@@ -248,6 +248,35 @@ def test_aperture_correction_gives_all_the_light(fwhm):
     )
 
 
+def test_aperture_correction_knows_its_error():
+    # Of stars anywhere in their pixels, without noise.
+    rng = np.random.default_rng(0)
+    places = [20 + rng.uniform(-0.5, 0.5, 2) for _ in range(40)]
+    inside = []
+    for x, y in places:
+        light = star((41, 41), x, y, 3)
+        frame = NDLater(light, variance=np.ones_like(light))
+        words = {"radius": 3.6, "annulus": None}
+        inside += list(
+            photometry(as_file(frame), listed(x=[x], y=[y]), **words)["flux"]
+        )
+    expected = 1 / np.mean(inside)
+    pulls = []
+    for seed in range(16):
+        field = make_field(
+            seed, shape=(140, 140), stars=9, apart=22, border=16, flux=(5e3, 1e5)
+        )
+        meta = photometry(
+            as_file(field.ndd), listed(x=field.x, y=field.y),
+            radius=3.6, annulus=(10.0, 15.0), total_radius=9.0,
+        ).meta  # fmt: skip
+        error = meta["aperture_correction_error"]
+        pulls.append((meta["aperture_correction"] - expected) / error)
+    # 16 fields: mean and width are known to 0.25 and 18 per cent.
+    assert abs(np.mean(pulls)) < 0.9
+    assert 0.5 < np.std(pulls) < 1.5
+
+
 def test_aperture_correction_without_stars_is_an_error():
     field = make_field(6, stars=2, flux=(2e4, 2e5))
     with pytest.raises(ParameterError, match="there are 2 stars without flags"):

@@ -56,6 +56,34 @@ def test_zero_point_and_its_error_are_right():
     np.testing.assert_allclose(limits, 25 - 2.5 * np.log10(286.6), atol=0.02)
 
 
+def test_star_of_the_limiting_magnitude_is_five_times_its_noise():
+    photometry = image.aperture_photometry.func
+    words = {"radius": 4.0, "annulus": (9.0, 14.0)}
+    bright = make_field(1, stars=25, flux=(1e3, 1e5))
+    table = photometry(as_file(bright.ndd), listed(x=bright.x, y=bright.y), **words)
+    table["ra"], table["dec"] = 150 + bright.x / 3600, bright.y / 3600
+    reference = {
+        "ra": 150 + bright.x / 3600, "dec": bright.y / 3600,
+        "r": 25 - 2.5 * np.log10(bright.flux),
+    }  # fmt: skip
+    made = calibrate(blank(), listed(table), listed(**reference), magnitude="r")
+    limit = 10 ** ((25 - made["calibrated"].meta["MAGLIM"]) / 2.5)
+    grid = np.arange(17, 200, 18.0)
+    places = [axis.ravel() for axis in np.meshgrid(grid, grid)]
+    fluxes = []
+    for seed in range(2):
+        faint = make_field(
+            50 + seed, shape=(200, 200), positions=places, flux=(limit, limit + 1e-6)
+        )
+        fluxes += list(
+            photometry(as_file(faint.ndd), listed(x=places[0], y=places[1]), **words)[
+                "flux"
+            ]
+        )
+    # 242 stars: the scatter is known to 4.5 per cent.
+    assert limit / np.std(fluxes) == pytest.approx(5, rel=0.18)
+
+
 def test_error_of_the_aperture_correction_counts():
     pulls, errors = [], []
     rng = np.random.default_rng(7)
