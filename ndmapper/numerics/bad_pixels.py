@@ -84,12 +84,14 @@ class _Search:
         self.known = known
         self.half = min(width // 2, values.shape[1] - 1)
         self.smooth = np.where(known, values / _surface(values, known), 1.0)
-        self.residual = np.zeros(values.shape)
+        self.residual = self.smooth - 1
         self.measure(np.arange(values.shape[1]), known)
 
     def measure(self, columns: npt.NDArray[np.intp], usable: Mask) -> None:
         """Take the residuals of some columns from the median of usable pixels."""
         half = self.half
+        if half == 0:
+            return
         index = np.arange(self.smooth.shape[1])
         index = np.pad(index, half, mode="reflect")
         # The pixel itself is no measure of what is beside it.

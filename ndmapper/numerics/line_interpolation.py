@@ -137,12 +137,12 @@ class _Line:
     def _taken(self, array: npt.NDArray[Any], line: Index, at: Index) -> Any:
         return array[at, line] if self.axis == 0 else array[line, at]
 
-    def _between(self, line: Index, shift: Index | int = 0) -> Array:
+    def _between(self, line: Index, shift: Any = 0) -> Array:
         first = self._taken(self.image, line, self.before + shift)
         second = self._taken(self.image, line, self.after + shift)
         return np.asarray((1 - self.weight) * first + self.weight * second)
 
-    def _noise_of(self, line: Index, shift: Index | int = 0) -> Array:
+    def _noise_of(self, line: Index, shift: Any = 0) -> Array:
         assert self.noise is not None
         first = self._taken(self.noise, line, self.before + shift)
         second = self._taken(self.noise, line, self.after + shift)

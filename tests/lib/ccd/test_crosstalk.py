@@ -17,8 +17,8 @@ TABLE = {
     "D": {"A": 1e-3, "C": 4e-3},
 }
 PLACES = {
-    name: (slice(NY * (k // 2), NY * (k // 2 + 1)), slice(NX * (k % 2), NX * (k % 2 + 1)))
-    for k, name in enumerate("ABCD")
+    name: (slice(NY * y, NY * (y + 1)), slice(NX * x, NX * (x + 1)))
+    for name, (y, x) in zip("ABCD", ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
 }  # fmt: skip
 
 
@@ -160,6 +160,8 @@ def test_frames_of_another_kind_are_refused():
         run(ndd_of(sky(), unit="electron"))
     ndd = ndd_of(sky())
     places = [PLACES["A"], (slice(0, NY), slice(NX, NX + 10))]
-    stamp(ndd.meta, [Readout(name=n, data=p) for n, p in zip("AB", places, strict=True)])
+    stamp(
+        ndd.meta, [Readout(name=n, data=p) for n, p in zip("AB", places, strict=True)]
+    )
     with pytest.raises(ShapeError, match="not read at the same time"):
         run(ndd, coefficients={"A": {"B": 1e-3}})
