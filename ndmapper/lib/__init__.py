@@ -2,7 +2,8 @@
 Steps: for any CCD, and for instruments.
 
 ccd
-    From raw frames to flat-fielded ones: bias, overscan, gain, noise, flats.
+    From raw frames to flat-fielded ones: bias, overscan, gain, noise, flats, crosstalk,
+    non-linearity, saturation, and defects of the detector.
 overscan_methods
     How the overscan is fitted, by name; the fits are in `ndmapper.numerics.overscan`.
 combine, cosmetics, calibrator
