@@ -192,7 +192,7 @@ def cosmic(folder):
     yield cosmetics.clean_cosmic_rays(file)
 
 
-def without_bias(name, **words):
+def unbiased(name, **words):
     return ccd.subtract_bias(trimmed(name, **words), bias=None)
 
 
@@ -211,7 +211,7 @@ def edges(folder):
 
 
 def straight(folder):
-    raw = without_bias("x.fits", light=20000)
+    raw = unbiased("x.fits", light=20000)
     for n, words in enumerate(
         (
             {"coefficients": [1.0, 0.02], "scale": 32768},
@@ -225,7 +225,7 @@ def straight(folder):
 def apart(folder):
     df = DataFile("chips.fits", mode="new")
     for ident, light in ((1, 500), (2, 20000)):
-        ndd = without_bias(f"c{ident}.fits", light=light)[0].copy()
+        ndd = unbiased(f"c{ident}.fits", light=light)[0].copy()
         ndd.ident = ident
         df.append(ndd)
     df.save()
@@ -393,6 +393,93 @@ def fitted(folder):
     )  # fmt: skip
 
 
+def sky_frames(folder):
+    """Write starry images, shifted by whole pixels, a minute apart."""
+    names = []
+    for n, (dx, dy) in enumerate(((0, 0), (7, -5), (-6, 9), (11, 4), (-9, -8))):
+        df = DataFile(starry(f"r{n}.fits"))
+        df[0].data = np.roll(df[0].data, (dy, dx), (0, 1)) * (1 + n / 8)
+        # No mean of whole numbers, which could be rounded either way.
+        df[0].data += 0.0137
+        wcs = WCS(naxis=2)
+        wcs.wcs.crpix, wcs.wcs.cdelt = [32 + dx, 32 + dy], [1, 1]
+        wcs.wcs.ctype = ["LINEAR", "LINEAR"]
+        df[0].wcs = wcs
+        df[0].meta["APPFLAT"] = 1
+        df.meta["DATE-OBS"] = f"2016-01-12T03:1{n}:00"
+        df.save(f"n{n}.fits")
+        names.append(f"n{n}.fits")
+    return names
+
+
+def raised(df, name):
+    """Add to images; five digits of what is close to zero are of another machine."""
+    for ndd in df:
+        ndd.data = ndd.data + 1000.0137
+    df.save(name)
+    return df
+
+
+def running_sky(folder):
+    names = sky_frames(folder)
+    for n, words in enumerate(({}, {"scale": "add", "method": "median"})):
+        made = image.subtract_sky(
+            names[2], sky=names, neighbours=3, out_names=f"y{n}.fits", **words
+        )
+        yield raised(made, f"z{n}.fits")
+
+
+def object_mask(folder):
+    yield image.make_object_mask(starry("x.fits"), box_size=32)
+
+
+def moved_mask(folder):
+    first, second, *_ = sky_frames(folder)
+    mask = image.make_object_mask(first, box_size=32)
+    yield image.transfer_object_mask(second, mask=mask)
+
+
+def fringed(folder):
+    names = sky_frames(folder)
+    bands = 12 * np.cos(np.indices((64, 64)).sum(0) * 0.7)
+    for n, name in enumerate(names):
+        df = DataFile(name, mode="update")
+        df[0].data = df[0].data + bands * (1 + n / 8)
+        df.save()
+    return names
+
+
+def fringe_frame(folder):
+    made = image.make_fringe(fringed(folder), box_size=32)
+    yield raised(made, "raised.fits")
+
+
+def without_fringes(folder):
+    names = fringed(folder)
+    DataFile(
+        "bands.fits",
+        mode="new",
+        data=[NDLater(np.cos(np.indices((64, 64)).sum(0) * 0.7), unit="electron")],
+    ).save()
+    made = image.subtract_fringe(names[1], fringe="bands.fits", box_size=32)
+    # The scale is that of a fit.
+    made[0].data = np.round(made[0].data, 1) + 1000.0137
+    made.save("raised.fits")
+    yield made
+
+
+def illumination_map(folder):
+    yield image.make_illumination(sky_frames(folder), box_size=32)
+
+
+def illuminated(folder):
+    flat = np.tile(np.linspace(0.9, 1.1, 64), (64, 1)) + 0.00137
+    ndd = NDLater(flat, variance=np.full((64, 64), 1e-4))
+    ndd.meta["FLATKIND"] = "illumination"
+    DataFile("i.fits", mode="new", data=[ndd]).save()
+    yield image.apply_illumination(starry("x.fits"), illumination="i.fits")
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -417,14 +504,21 @@ CASES = {
     "cosmetics.init_bpm": mask,
     "image.align_images": aligned,
     "image.aperture_photometry": fluxes,
+    "image.apply_illumination": illuminated,
     "image.calibrate_photometry": zero_point,
     "image.find_sources": sources,
     "image.make_light_curves": light_curves,
+    "image.make_fringe": fringe_frame,
+    "image.make_illumination": illumination_map,
     "image.make_mosaic": together,
+    "image.make_object_mask": object_mask,
     "image.measure_background": background_map,
     "image.psf_photometry": fitted,
     "image.stack_images": stacked,
     "image.subtract_background": without_background,
+    "image.subtract_fringe": without_fringes,
+    "image.subtract_sky": running_sky,
+    "image.transfer_object_mask": moved_mask,
 }
 
 

@@ -22,7 +22,7 @@ from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import OfInstrument, Range, run_task
 
-__all__ = ["apply_flat", "make_flat"]
+__all__ = ["apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
 
 log = logging.getLogger(__name__)
 
@@ -172,8 +172,12 @@ def apply_flat(ndd: NDLater, flat: NDLater | None, *, again: bool = False) -> ND
     """
     if flat is None:
         return mark_none(ndd, "pixel flat")
-    kind = _kind_of(flat)
-    key, card = applied_card(ndd, kind, again=again)
+    return divide_by_flat(ndd, flat, again=again)
+
+
+def divide_by_flat(ndd: NDLater, flat: NDLater, *, again: bool = False) -> NDLater:
+    """Divide a frame by a flat of any kind, and count it in the card of that kind."""
+    key, card = applied_card(ndd, kind_of_flat(flat), again=again)
     check_shape(ndd, flat, "flat")
     _refuse_other_scale(ndd, flat)
     warn_without_bias(ndd, "its level is divided by the flat as if it were light")
@@ -204,7 +208,8 @@ def apply_flat(ndd: NDLater, flat: NDLater | None, *, again: bool = False) -> ND
     return result
 
 
-def _kind_of(flat: NDLater) -> str:
+def kind_of_flat(flat: NDLater) -> str:
+    """Tell what a flat corrects: the sensitivity of pixels, or the illumination."""
     kind = flat.meta.get("FLATKIND", "pixel flat")
     if kind not in _KINDS:
         msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
