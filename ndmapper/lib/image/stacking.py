@@ -84,6 +84,10 @@ def stack_images(
     """
     images = [ndd for df in files for ndd in df]
     names = [f"{df.filename or 'an image'}[{ndd.ident}]" for df in files for ndd in df]
+    for df in files:
+        if not len(df):
+            msg = f"{df} has no image that could be stacked; leave it out"
+            raise ParameterError(msg)
     factors = _factors(files, scale)
     for image, name in zip(images, names, strict=True):
         if image.unit != images[0].unit:
