@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ndmapper import DataFileList, config
+from ndmapper import DataFileList, chain, config
 from ndmapper.calibrations import associate_cals, cal_entries, survey
 from ndmapper.lib import ccd
 from ndmapper.lib.cosmetics import add_bpm, clean_cosmic_rays, init_bpm
@@ -21,17 +21,10 @@ from ndmapper.services import look_up_cals
 RAW, OUT = Path(sys.argv[1]), Path(config["outdir"])
 config["reprocess"] = "auto"
 
-
-def prepare(files):
-    """Subtract the overscan level, which drifts, and cut the overscan off."""
-    return ccd.trim(ccd.subtract_overscan(files, method="polynomial"))
-
-
-def calibrate(files):
-    """From trimmed frames to electrons, each with its own bias."""
-    files = associate_cals(biases, files, "bias", cal_dict=cals)
-    files = ccd.add_variance(ccd.subtract_bias(add_bpm(files, bpm=bpm)))
-    return ccd.correct_gain(files)
+# The steps of a chain hand their results on in memory; the last one is saved.
+prepare = chain(ccd.subtract_overscan, ccd.trim)
+calibrate = chain(add_bpm, ccd.subtract_bias, ccd.add_variance, ccd.correct_gain)
+finish = chain(ccd.apply_flat, clean_cosmic_rays)
 
 
 frames = survey(RAW, instrument="simcam")
@@ -40,21 +33,23 @@ cals = look_up_cals(targets, cache=OUT / "calibrations.json")
 
 biases, flats = {}, {}
 for name, raws in cal_entries(cals, "bias"):
-    zeros = prepare(DataFileList(raws, dirname=RAW))
+    zeros = prepare(DataFileList(raws, dirname=RAW), method="polynomial")
     zeros = ccd.add_variance(zeros, poisson=False)
     biases[name] = ccd.make_bias(zeros, bias=name)
 
 # The second amplifier has a bad column; 1-based and columns first, as in DS9.
-science = prepare(targets)
+science = prepare(targets, method="polynomial")  # the overscan level drifts
 regions = [[], ["31,*"], [], []]
 bpm = init_bpm(science[0], regions=regions, convention="fits", filename="bpm.fits")
 for name, raws in cal_entries(cals, "flat"):
-    lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
+    lamps = prepare(DataFileList(raws, dirname=RAW), method="polynomial")
+    lamps = associate_cals(biases, lamps, "bias", cal_dict=cals)
+    lamps = calibrate(lamps, bpm=bpm)
     flats[name] = ccd.make_flat(lamps, flat=name, normalise="plain")
 
-science = calibrate(science)
-science = ccd.apply_flat(associate_cals(flats, science, "flat", cal_dict=cals))
-science = clean_cosmic_rays(science)
+science = associate_cals(biases, science, "bias", cal_dict=cals)
+science = calibrate(science, bpm=bpm)
+science = finish(associate_cals(flats, science, "flat", cal_dict=cals))
 
 before, after = (np.hstack([n.data for n in df]) for df in (targets[0], science[0]))
 print("made", *science, "and", before_after(before, after, OUT / "before_after.png"))

@@ -290,8 +290,9 @@ def test_photometry_page_does_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     field = lib_image.make_field(1, stars=25, flux=(5e3, 1e5), apart=24)
     field.ndd.wcs = wcs = lib_image.sky_wcs(field.ndd.shape)
-    for name in ("field.fits", "night1.fits", "night2.fits"):
-        lib_image.write(name, field.ndd)
+    for minute, name in enumerate(("field.fits", "night1.fits", "night2.fits")):
+        date = f"2021-11-07T03:0{minute}:00"
+        lib_image.write(name, field.ndd, **{"DATE-OBS": date, "EXPTIME": 60.0})
     sky = wcs.pixel_to_world(field.x, field.y)
     stars = {"ra": sky.ra.deg, "dec": sky.dec.deg}
     magnitude = 27.0 - 2.5 * np.log10(field.flux)
@@ -304,3 +305,5 @@ def test_photometry_page_does_what_it_says(tmp_path, monkeypatch):
     assert names["image"].meta["PHOTCLR"] == pytest.approx(0.1, abs=0.02)
     assert len(names["forced"]) == 2
     assert all(len(product.table()) == 3 for product in names["forced"])
+    assert len(names["table"]) == 6
+    assert names["table"]["bjd_tdb"][0] == pytest.approx(2459525.6257, abs=0.006)

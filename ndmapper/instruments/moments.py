@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["Moment", "read_clock", "read_moment"]
+__all__ = ["TIME_SCALES", "Moment", "read_clock", "read_moment"]
 
 _YEARS = range(1890, 2200)
 """Years in which frames can have been taken; any other is an empty or broken value."""
@@ -28,6 +28,9 @@ _SCALES = {"TAI": 0.0, "IAT": 0.0, "GPS": -19.0} | dict.fromkeys(
     ("TT", "TDT", "ET", "TDB"), _TERRESTRIAL
 )
 """Time scales, and by how many seconds they are ahead of atomic time."""
+
+TIME_SCALES = frozenset({"", "UTC", "UT", "GMT", "Z", *_SCALES})
+"""Values of TIMESYS that are understood; any other is taken for UT."""
 
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:(?:[Tt_]|\s+)\s*(\S.*))?")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[Tt](\d\d)(\d\d)(\d\d(?:\.\d*)?))?")
@@ -49,6 +52,7 @@ class Moment:
     # Cards that are there and cannot be read, as ``KEYWORD = value``.
     refused: tuple[str, ...] = field(default=())
     remark: str | None = None  # where two cards contradict each other, which is taken
+    is_day: bool = False  # whether no card has the time of day
 
 
 def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Moment:
@@ -85,12 +89,13 @@ def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Mome
         elif found is None:
             because = f" (TIMESYS = {scale!r})" if is_local and "JD" not in key else ""
             refused.append(f"{key} = {value!r}{because}")
-    if moment is None and not is_broken:
+    is_day = moment is None and bare is not None and not is_broken
+    if is_day:
         # Without any clock the day alone has to do; with a broken one it will not.
         moment = bare
     if moment is not None and (ahead := _SCALES.get(scale.upper())) is not None:
         moment = _to_utc(moment, ahead)
-    return Moment(moment, tuple(dict.fromkeys(refused)), remark)
+    return Moment(moment, tuple(dict.fromkeys(refused)), remark, is_day)
 
 
 def _read_date(value: Value) -> datetime | date | None:

@@ -52,7 +52,7 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-@dataclass(kw_only=True, eq=False, slots=True)
+@dataclass(kw_only=True, eq=False, slots=True, weakref_slot=True)
 class HduMap:
     """Where one HDU lies in its file, and the keywords that give its form and name."""
 

@@ -1,6 +1,6 @@
 """Fluxes in circular apertures, with the background of an annulus, and errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import or_
 from typing import Any, Literal, TypeAlias
@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.numerics.detection import DividedSources
 from ndmapper.numerics.statistics import clip_scatter
 
 __all__ = ["ApertureFluxes", "Level", "measure_apertures"]
@@ -19,6 +20,9 @@ Level: TypeAlias = Literal["mean", "median"]
 
 _LEAST_ANNULUS = 10
 """With fewer good pixels of the annulus there is no background."""
+
+_LEAST_SHARE = 0.15
+"""With a smaller share of them without sources, those of sources have to count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,14 @@ class ApertureFluxes:
     # All flags of the pixels of the aperture, and whether it is all in the image.
     flags: npt.NDArray[np.int64]
     is_inside: Mask
+    # Whether so little of the annulus is free of sources that these count, too.
+    is_crowded: Mask
 
 
 def measure_apertures(
     data: npt.ArrayLike,
     variance: npt.ArrayLike | None,
-    mask: Mask,
+    good: Mask,
     *,
     flags: npt.NDArray[np.integer[Any]],
     x: Array,
@@ -50,6 +56,7 @@ def measure_apertures(
     annulus: tuple[float, float] | None,
     level: Level = "mean",
     clip: float = 3.0,
+    sources: DividedSources | None = None,
     common_variance: float = 0.0,
 ) -> ApertureFluxes:
     """
@@ -58,21 +65,25 @@ def measure_apertures(
     A pixel that is cut by the circle counts with the share of its area. The variance is
     the sum of those of pixels by the square of this share, and that of the background
     by the square of the area; without a variance plane pixels scatter as those of the
-    annulus do. `common_variance` is that of a background that was subtracted before.
+    annulus do. Pixels of other `sources` do not count in the annulus: clipping does not
+    find the wings of stars, which are lower than the noise of a pixel. Those of the
+    source itself do, so that its flux goes with its light. `common_variance` is that
+    of a background that was subtracted before.
     """
     from photutils.aperture import CircularAperture
 
     values = np.asarray(data, np.float64)
     noise = None if variance is None else np.asarray(variance, np.float64)
-    good = ~mask & np.isfinite(values)
+    good = good & np.isfinite(values)
     if noise is not None:
         good &= np.isfinite(noise)
     rows = [np.full(len(x), np.nan) for _ in range(5)]
     flux, var, sky, sky_var, area = rows
-    joined, inside = np.zeros(len(x), np.int64), np.zeros(len(x), np.bool_)
+    joined = np.zeros(len(x), np.int64)
+    inside, crowded = np.zeros((2, len(x)), np.bool_)
     known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if known.size == 0:
-        return ApertureFluxes(**_named(*rows, joined, inside))
+        return ApertureFluxes(**_named(*rows, joined, inside, crowded))
     circles = CircularAperture(np.stack([x[known], y[known]], 1), radius)
     for n, circle in zip(known, circles.to_mask(method="exact"), strict=True):
         large, small = circle.get_overlap_slices(values.shape)
@@ -87,51 +98,56 @@ def measure_apertures(
             continue
         sky[n], sky_var[n], scatter = 0.0, common_variance, np.nan
         if annulus is not None:
+            place, ring = _ring(good.shape, x[n], y[n], annulus)
+            chosen = ring & good[place]
+            if sources is not None:
+                owner = sources.owner[place]
+                alone = chosen & ((owner == 0) | (owner == sources.at(x[n], y[n])))
+                least = max(_LEAST_ANNULUS, _LEAST_SHARE * np.count_nonzero(chosen))
+                crowded[n] = alone.sum() < min(least, np.count_nonzero(chosen))
+                chosen = chosen if crowded[n] else alone
             sky[n], sky_var[n], scatter = _level(
-                values, noise, good,
-                x=x[n], y=y[n], annulus=annulus, level=level, clip=clip,
+                values[place][chosen], None if noise is None else noise[place][chosen],
+                level=level, clip=clip,
             )  # fmt: skip
         light = np.where(weight > 0, values[large] - sky[n], 0.0)
         flux[n] = (weight * light).sum()
         pixels = scatter if noise is None else np.where(weight > 0, noise[large], 0.0)
         var[n] = (weight**2 * pixels).sum() + area[n] ** 2 * sky_var[n]
-    return ApertureFluxes(**_named(*rows, joined, inside))
+    return ApertureFluxes(**_named(*rows, joined, inside, crowded))
 
 
 def _named(*values: Any) -> dict[str, Any]:
-    return dict(zip(("flux", "variance", "background", "background_variance", "area",
-                     "flags", "is_inside"), values, strict=True))  # fmt: skip
+    names = [one.name for one in fields(ApertureFluxes)]
+    return dict(zip(names, values, strict=True))
 
 
-def _level(
-    values: Array,
-    noise: Array | None,
-    good: Mask,
-    *,
-    x: float,
-    y: float,
-    annulus: tuple[float, float],
-    level: Level,
-    clip: float,
-) -> tuple[float, float, float]:
-    """Measure the background in an annulus: its value, variance, and that of pixels."""
+def _ring(
+    shape: tuple[int, ...], x: float, y: float, annulus: tuple[float, float]
+) -> tuple[tuple[slice, slice], Mask]:
+    """Give the part of an image that has an annulus, and its pixels in that part."""
     inner, outer = annulus
-    ny, nx = values.shape
+    ny, nx = shape
     rows = slice(max(0, int(y - outer)), min(ny, int(y + outer) + 2))
     columns = slice(max(0, int(x - outer)), min(nx, int(x + outer) + 2))
     dy = np.arange(rows.start, rows.stop)[:, None] - y
     dx = np.arange(columns.start, columns.stop)[None, :] - x
     distance2 = dx**2 + dy**2
-    chosen = (distance2 >= inner**2) & (distance2 < outer**2) & good[rows, columns]
-    if chosen.sum() < _LEAST_ANNULUS:
+    return (rows, columns), (distance2 >= inner**2) & (distance2 < outer**2)
+
+
+def _level(
+    sample: Array, noise: Array | None, *, level: Level, clip: float
+) -> tuple[float, float, float]:
+    """Measure the background of a sample: its value, variance, and that of pixels."""
+    if sample.size < _LEAST_ANNULUS:
         return np.nan, np.nan, np.nan
-    sample = values[rows, columns][chosen]
     kept = clip_scatter(sample, clip)
     scatter = float(kept.var(ddof=1)) if kept.size > 1 else 0.0
     pixels = scatter
     if noise is not None:
         is_kept = (sample >= np.min(kept)) & (sample <= np.max(kept))
-        pixels = float(noise[rows, columns][chosen][is_kept].mean())
+        pixels = float(noise[is_kept].mean())
     found = float(kept.mean() if level == "mean" else np.median(kept))
     factor = 1.0 if level == "mean" else np.pi / 2
     return found, factor * pixels / kept.size, scatter

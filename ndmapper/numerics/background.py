@@ -7,9 +7,20 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.detection import find_islands, significance
+from ndmapper.numerics.detection import (
+    DividedSources,
+    divide_sources,
+    find_islands,
+    significance,
+)
 
-__all__ = ["Background", "Estimator", "estimate_background", "find_sources_roughly"]
+__all__ = [
+    "Background",
+    "Estimator",
+    "divide_rough_sources",
+    "estimate_background",
+    "find_sources_roughly",
+]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -18,6 +29,10 @@ Estimator: TypeAlias = Literal["mean", "median", "mode"]
 
 _LEAST_GOOD = 0.2
 """A box with a smaller share of good pixels is filled in from its neighbours."""
+
+_FWHM = 3.5
+_HIGH = 4.5
+"""Sources are looked for at this FWHM [pixel], with peaks above this significance."""
 
 _VARIANCE_OF = {"mean": 1.0, "median": np.pi / 2, "mode": 4.57}
 """Variance of an estimate from normal noise, in units of that of the mean."""
@@ -115,11 +130,20 @@ def find_sources_roughly(residual: Array, variance: Array, bad: Mask) -> Mask:
     """
     from scipy.ndimage import binary_dilation
 
-    found = significance(residual, variance, bad, fwhm=3.5)
-    islands = find_islands(found, low=2.0, high=4.5) > 0
+    found = significance(residual, variance, bad, fwhm=_FWHM)
+    islands = find_islands(found, low=2.0, high=_HIGH) > 0
     round_disk = np.hypot(*np.mgrid[-4:5, -4:5]) <= 4.2
     grown: Mask = binary_dilation(islands, round_disk)
     return grown
+
+
+def divide_rough_sources(
+    data: npt.ArrayLike, background: Background, bad: Mask
+) -> DividedSources:
+    """Divide the sources that were masked as the background was measured."""
+    residual = np.where(bad, 0.0, np.asarray(data, np.float64) - background.level)
+    found = significance(residual, background.rms**2, bad, fwhm=_FWHM)
+    return divide_sources(found, background.sources, high=_HIGH)
 
 
 def _unclipped(clip: float) -> float:

@@ -34,7 +34,11 @@ COMPILED_FROM = 2**23
 """Stacks of at least so many values are combined by compiled loops, which take as long
 to load as NumPy takes for them."""
 
-_CHUNK_BYTES = 2**25
+_CHUNK_BYTES = 2**25, 2**28
+"""Least and most memory that is in work at a time."""
+
+_FRAME_BYTES = 2**19
+"""Between these, so much for each frame: a file is not opened for a few pixels."""
 
 _SAMPLE = 2**17
 """So many pixels of each frame tell the noise and level of all."""
@@ -99,7 +103,7 @@ def combine(
     bad_flags: int = 0xFFFFFFFF,
     no_data_flag: int = 16,
     doubtful_flag: int = 0,
-    chunk_bytes: int = _CHUNK_BYTES,
+    chunk_bytes: int | None = None,
     threads: int = 1,
 ) -> Combined:
     """
@@ -149,6 +153,9 @@ def combine(
     recipe, levels = _with_noise(frames, recipe, known)
     if method == "weighted" and weights is None:
         recipe = replace(recipe, weights=1 / recipe.ratio)
+    if chunk_bytes is None:
+        least, most = _CHUNK_BYTES
+        chunk_bytes = min(max(least, n * _FRAME_BYTES), most)
     out = _Output(frames, n if method == "sum" else 1)
     combine_tile = _worker(recipe, frames.pixels * n, has_variance=known)
 

@@ -1,11 +1,18 @@
 """Where light stands out of the noise: significance, and islands of pixels."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FWHM_OF_SIGMA", "find_islands", "significance"]
+__all__ = [
+    "FWHM_OF_SIGMA",
+    "DividedSources",
+    "divide_sources",
+    "find_islands",
+    "significance",
+]
 
 FWHM_OF_SIGMA = math.sqrt(8 * math.log(2))
 """The FWHM of a Gaussian is this many standard deviations."""
@@ -63,3 +70,43 @@ def find_islands(
     renumbered[1:][kept] = np.arange(1, int(kept.sum()) + 1)
     islands: npt.NDArray[np.int32] = renumbered[labels]
     return islands
+
+
+class DividedSources(NamedTuple):
+    """Which pixels belong to which source."""
+
+    # Number of the source, from 1; 0 where there is none.
+    owner: npt.NDArray[np.int32]
+    # Their x and y, in the order of these numbers.
+    peaks: Array
+
+    def at(self, x: float, y: float) -> int:
+        """Give the number of the source that has its peak here; 0 where none has."""
+        if not len(self.peaks):
+            return 0
+        distance = np.hypot(*(self.peaks - (x, y)).T)
+        nearest = int(np.argmin(distance))
+        return nearest + 1 if distance[nearest] <= _SAME_PLACE else 0
+
+
+_SAME_PLACE = 2.5
+"""A source whose peak is nearer to a position is the one that is meant [pixel]."""
+
+
+def divide_sources(found: Array, sources: Mask, *, high: float) -> DividedSources:
+    """
+    Divide the pixels of sources between their peaks: each belongs to the nearest one.
+
+    `found` is their significance. A peak is above `high`, and the highest within four
+    pixels, since noise has lesser ones in the wings of bright stars.
+    """
+    from scipy.ndimage import maximum_filter
+    from scipy.spatial import cKDTree
+
+    tops = sources & (found > high) & (found == maximum_filter(found, 9))
+    peaks = np.argwhere(tops)[:, ::-1].astype(np.float64)
+    owner = np.zeros(sources.shape, np.int32)
+    if len(peaks):
+        y, x = np.nonzero(sources)
+        owner[y, x] = cKDTree(peaks).query(np.stack([x, y], 1))[1] + 1
+    return DividedSources(owner, peaks)

@@ -8,13 +8,12 @@ import pytest
 from ndmapper.io.record import read_records
 from ndmapper.lib import simulate
 
-SMALL = simulate.Night(biases=3, flats=2, science=1, shape=(64, 64), rays=10)
+SMALL = {"biases": 3, "flats": 2, "science": 1, "shape": (64, 64), "rays": 10}
 
 
 @pytest.fixture(autouse=True)
 def _small_night(monkeypatch):
-    small = functools.partial(simulate.simulate_night, night=SMALL)
-    monkeypatch.setattr(simulate, "simulate_night", small)
+    monkeypatch.setattr(simulate, "Night", functools.partial(simulate.Night, **SMALL))
 
 
 @pytest.fixture
@@ -42,6 +41,19 @@ def test_demo_second_run_makes_nothing(demo):
     assert found["made"] == []
     assert len(found["reused"]) > 10
     assert found["differing"] == []
+
+
+def test_demo_imaging_makes_a_deep_image_and_a_catalogue(command, folder, monkeypatch):
+    night = functools.partial(simulate.Night, biases=3, flats=2)
+    monkeypatch.setattr(simulate, "Night", night)
+    result = command("demo", "--imaging")
+    assert result.code == 0
+    work = folder / "ndmapper-demo-imaging"
+    for name in (".ndmapper/figures/sdeep_sources.ecsv-1.png", "sdeep_cal.ecsv"):
+        assert str((work / name).relative_to(folder)) in result.out
+        assert (work / name).stat().st_size > 1000
+    # Another night would be mixed with that of the other demo.
+    assert command("demo", "ndmapper-demo-imaging").code == 1
 
 
 def test_demo_works_in_the_folder_given(command, folder):

@@ -283,6 +283,22 @@ def fluxes(folder):
     )
 
 
+def light_curves(folder):
+    names = []
+    for number, factor in enumerate((1.0, 1.25, 0.75)):
+        df = DataFile(starry(f"s{number}.fits"))
+        df[0].data = df[0].data * factor + 0.0137
+        df.meta["DATE-OBS"] = f"2021-11-07T03:2{number}:00"
+        df.meta["EXPTIME"] = 60.0
+        df.save(f"n{number}.fits")
+        names.append(f"n{number}.fits")
+    Table({"x": [12.0, 44.0, 30.0], "y": [15.0, 20.0, 47.0]}).write("list.ecsv")
+    yield image.make_light_curves(
+        names, sources="list.ecsv", comparison=[2, 3], radius=3.5, annulus=(6.0, 10.0),
+        target=(150.0, 2.0), site=(-70.8, -30.2, 2200.0),
+    )  # fmt: skip
+
+
 def zero_point(folder):
     places = {"ra": [10.0, 10.1, 10.2, 10.3], "dec": [1.0, 1.1, 1.2, 1.3]}
     flux = np.array([1000.0, 2000.0, 4000.0, 8000.0])
@@ -324,6 +340,7 @@ CASES = {
     "image.aperture_photometry": fluxes,
     "image.calibrate_photometry": zero_point,
     "image.find_sources": sources,
+    "image.make_light_curves": light_curves,
     "image.make_mosaic": together,
     "image.measure_background": background_map,
     "image.psf_photometry": fitted,

@@ -11,13 +11,13 @@ long with tiles of 128 x 128, since all of the header and the table are read fir
 unpack to: a file of 0.3 MB took 600 MB.
 """
 
-import functools
 import itertools
 import math
 import operator
 import struct
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -64,9 +64,18 @@ _LARGEST_RATIO = 10_000
 
 
 # Reading the header takes longer than decoding a tile, and sections come in numbers.
-@functools.lru_cache(maxsize=64)
+_known: "WeakKeyDictionary[HduMap, Tiling]" = WeakKeyDictionary()
+
+
 def tiling_of(hdu: HduMap) -> Tiling:
     """Read how an image is cut into tiles."""
+    found = _known.get(hdu)
+    if found is None:
+        found = _known[hdu] = _tiling_in(hdu)
+    return found
+
+
+def _tiling_in(hdu: HduMap) -> Tiling:
     try:
         return _read_tiling(hdu.raw, hdu.shape)
     except (

@@ -15,7 +15,7 @@ from ndmapper.lib.ccd.readout import keep_digitisation_step
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.steps import Range, Unit, run_task
 
-__all__ = ["make_dark", "subtract_dark"]
+__all__ = ["exposure_time", "make_dark", "subtract_dark"]
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def make_dark(
     """
     files = DataFileList(data=[files[i] for i in distinct_exposures(files)])
     check_frames(files)
-    times = [_exposure(df[0], exposure, "exposure", str(df)) for df in files]
+    times = [exposure_time(df[0], exposure, "exposure", str(df)) for df in files]
     for df, time in zip(files, times, strict=True):
         if abs(time - times[0]) > _SAME * times[0]:
             msg = (
@@ -166,12 +166,12 @@ def _ratio(
         found = dark.meta.get(_EXPOSURE)
         if isinstance(found, int | float) and found > 0:
             dark_exposure = float(found)
-    time = _exposure(ndd, exposure, "exposure", "the frame")
-    return time / _exposure(dark, dark_exposure, "dark_exposure", "the dark")
+    time = exposure_time(ndd, exposure, "exposure", "the frame")
+    return time / exposure_time(dark, dark_exposure, "dark_exposure", "the dark")
 
 
-def _exposure(ndd: NDLater, given: float | None, option: str, what: str) -> float:
-    """Find an exposure time [s], by the descriptor of the instrument."""
+def exposure_time(ndd: NDLater, given: float | None, option: str, what: str) -> float:
+    """Find an exposure time [s]: what is given, else by the instrument's descriptor."""
     if given is not None:
         return given
     primary, header = ndd.primary_values or ndd.header_values, ndd.header_values

@@ -3,7 +3,8 @@ Steps for images of the sky: mosaics, alignment, stacking, background, photometr
 
 In the order in which images meet them: `make_mosaic`, `align_images`, `stack_images`,
 `subtract_background`, `find_sources`, `aperture_photometry` or `psf_photometry`,
-`calibrate_photometry`. Catalogues are tables, in files of type ecsv.
+`calibrate_photometry`; or `make_light_curves` of many frames. Catalogues are tables, in
+files of type ecsv.
 
 mosaic
     Amplifiers and chips put together by where they lie on the detector.
@@ -15,6 +16,8 @@ background, sources
     Measuring and subtracting the background; finding sources.
 aperture, psf, zeropoint
     Fluxes in apertures, and by fits of the PSF; the zero point.
+lightcurves, times
+    Fluxes of given stars in many frames, by time at the barycentre.
 catalogue, placing
     Columns and flags of catalogues, sky positions; measuring sources row by row.
 figures
@@ -25,6 +28,7 @@ from ndmapper.lib.image.alignment import align_images
 from ndmapper.lib.image.aperture import aperture_photometry
 from ndmapper.lib.image.background import measure_background, subtract_background
 from ndmapper.lib.image.catalogue import SourceFlag
+from ndmapper.lib.image.lightcurves import make_light_curves
 from ndmapper.lib.image.mosaic import make_mosaic
 from ndmapper.lib.image.psf import psf_photometry
 from ndmapper.lib.image.sources import find_sources
@@ -37,6 +41,7 @@ __all__ = [
     "aperture_photometry",
     "calibrate_photometry",
     "find_sources",
+    "make_light_curves",
     "make_mosaic",
     "measure_background",
     "noise_factor",

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,14 +12,24 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.image.background import photutils_needed, require_image
+from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.image.background import background_of, photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
 from ndmapper.lib.image.placing import catalogue_fwhm, measure_rows
 from ndmapper.numerics.aperture import ApertureFluxes, Level, measure_apertures
+from ndmapper.numerics.background import divide_rough_sources
+from ndmapper.numerics.detection import DividedSources
 from ndmapper.numerics.robust import fit_linear
 from ndmapper.steps import Range, qc, run_task
 
-__all__ = ["Annulus", "aperture_photometry", "measure_ndd", "separation"]
+__all__ = [
+    "Annulus",
+    "Apertures",
+    "aperture_photometry",
+    "catalogue_given",
+    "flux_columns",
+    "separation",
+]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +42,10 @@ _LEAST_STARS = 3
 _LEAST_SNR = 30.0
 
 
-@run_task(each="file", outputs={"photometry": "{root}_phot.ecsv"}, cals=["sources"])
+@run_task(
+    each="file", outputs={"photometry": "{root}_phot.ecsv"}, cals=["sources"],
+    options={"revision": 2},
+)  # fmt: skip
 def aperture_photometry(
     df: DataFile,
     sources: DataFile | None,
@@ -58,8 +72,10 @@ def aperture_photometry(
     annulus : (float, float), 'auto' or None
         Inner and outer radius of the annulus in which the background is measured
         [pixel]; by default 4 and 6 times the FWHM, or 2.5 and 4 times the radius if the
-        FWHM is unknown. None for a frame without background: then its error is that of
-        the header (BKGERR, of `subtract_background`).
+        FWHM is unknown. Pixels of other sources, with their wings, do not count; where
+        hardly any else is left they do, and the source is flagged CROWDED. None for a
+        frame without background: then its error is that of the header (BKGERR, of
+        `subtract_background`).
     level : {'mean', 'median'}
         What is taken of the pixels of the annulus that are left by clipping; the median
         suffers less from neighbours, and is lower by up to 0.2 electrons.
@@ -85,23 +101,21 @@ def aperture_photometry(
         If the catalogue is empty, has no positions, or none of the frame; if no radius
         is known; if there are too few stars for the aperture correction.
     """
-    table = read_catalogue(_given(sources, "aperture_photometry"))
-    fwhm = catalogue_fwhm(table)
-    size = _radius(radius, fwhm)
-    ring = _annulus(annulus, size, fwhm)
+    table = read_catalogue(catalogue_given(sources, "aperture_photometry"))
+    apertures = Apertures.chosen(table, radius, annulus, level=level, clip=clip)
+    size, ring = apertures.radius, apertures.annulus
     if total_radius is not None and total_radius <= size:
         msg = f"total_radius is larger than the radius, {size:g}, not {total_radius:g}"
         raise ParameterError(msg)
     totals: list[Array] = []
 
     def measure(ndd: NDLater, x: Array, y: Array, rows: Table) -> Mapping[str, Any]:
-        words: dict[str, Any] = {"annulus": ring, "level": level, "clip": clip}
-        found = measure_ndd(ndd, x, y, radius=size, **words)
-        if total_radius is not None:
-            total = measure_ndd(ndd, x, y, radius=total_radius, **words)
-            is_alone = separation(x, y) > total_radius + size
-            totals.append(_ratios(found, total, is_alone, rows))
-        return _columns(found)
+        if total_radius is None:
+            return flux_columns(*apertures.measure(ndd, x, y))
+        found, total = apertures.measure(ndd, x, y, [size, total_radius])
+        is_alone = separation(x, y) > total_radius + size
+        totals.append(_ratios(found, total, is_alone, rows))
+        return flux_columns(found)
 
     result = measure_rows(df, table, measure)
     factor, error = 1.0, 0.0
@@ -120,48 +134,72 @@ def aperture_photometry(
     return result
 
 
-def measure_ndd(
-    ndd: NDLater,
-    x: Array,
-    y: Array,
-    *,
-    radius: float,
-    annulus: tuple[float, float] | None,
-    level: Level = "mean",
-    clip: float = 3.0,
-) -> ApertureFluxes:
-    """Measure apertures on an image, with its variance, mask and flags."""
-    require_image(ndd, "fluxes are measured")
-    mask = np.zeros(ndd.shape, np.bool_) if ndd.mask is None else np.asarray(ndd.mask)
-    if ndd.variance is None:
-        if annulus is None:
-            msg = (
-                "a frame without variance, and photometry without annulus, say nothing "
-                "of the noise; use add_variance before, or give annulus"
+@dataclass(frozen=True, kw_only=True)
+class Apertures:
+    """Apertures in which fluxes are measured, and how their background is."""
+
+    radius: float
+    annulus: tuple[float, float] | None
+    level: Level = "mean"
+    clip: float = 3.0
+
+    @classmethod
+    def chosen(
+        cls, table: Table, radius: float | None, annulus: Annulus, **words: Any
+    ) -> "Apertures":
+        """Complete what is given by the FWHM of stars, as their catalogue says it."""
+        fwhm = catalogue_fwhm(table)
+        size = _radius(radius, fwhm)
+        return cls(radius=size, annulus=_annulus(annulus, size, fwhm), **words)
+
+    def measure(
+        self, ndd: NDLater, x: Array, y: Array, radii: Sequence[float] = ()
+    ) -> list[ApertureFluxes]:
+        """Measure an image in apertures of each radius, with the same background."""
+        require_image(ndd, "fluxes are measured")
+        if ndd.variance is None:
+            if self.annulus is None:
+                msg = (
+                    "a frame without variance, and photometry without annulus, say "
+                    "nothing of the noise; use add_variance before, or give annulus"
+                )
+                raise ParameterError(msg)
+            log.warning(
+                "the frame has no variance, so that errors are those of the "
+                "background, without the noise of the light of sources; use "
+                "add_variance before"
             )
-            raise ParameterError(msg)
-        log.warning(
-            "the frame has no variance, so that errors are those of the background, "
-            "without the noise of the light of sources; use add_variance before"
-        )
-    error = ndd.meta.get("BKGERR", 0.0) if annulus is None else 0.0
+        error = ndd.meta.get("BKGERR", 0.0) if self.annulus is None else 0.0
+        words: dict[str, Any] = {
+            "flags": pixel_flags(ndd),
+            "x": x,
+            "y": y,
+            "annulus": self.annulus,
+            "level": self.level,
+            "clip": self.clip,
+            "sources": None if self.annulus is None else _sources_of(ndd),
+            "common_variance": float(error) ** 2,
+        }
+        good = good_pixels(ndd)
+        with photutils_needed():
+            return [
+                measure_apertures(ndd.data, ndd.variance, good, radius=radius, **words)
+                for radius in radii or [self.radius]
+            ]
+
+
+def _sources_of(ndd: NDLater) -> DividedSources | None:
+    """Find the pixels of sources; None where the background of no box is known."""
+    try:
+        background = background_of(ndd)
+    except ParameterError:
+        return None
     with photutils_needed():
-        return measure_apertures(
-            ndd.data,
-            ndd.variance,
-            mask,
-            flags=pixel_flags(ndd),
-            x=x,
-            y=y,
-            radius=radius,
-            annulus=annulus,
-            level=level,
-            clip=clip,
-            common_variance=float(error) ** 2,
-        )
+        return divide_rough_sources(ndd.data, background, ~good_pixels(ndd))
 
 
-def _given(sources: DataFile | None, step: str) -> DataFile:
+def catalogue_given(sources: DataFile | None, step: str) -> DataFile:
+    """Raise a ParameterError if a step was given no catalogue."""
     if sources is None:
         msg = f"{step} needs a catalogue: {step}(frame, sources='catalogue.ecsv')"
         raise ParameterError(msg)
@@ -191,9 +229,11 @@ def _annulus(
     return float(inner), float(outer)
 
 
-def _columns(found: ApertureFluxes) -> dict[str, Any]:
+def flux_columns(found: ApertureFluxes) -> dict[str, Any]:
+    """Give the columns of a catalogue of what was measured in apertures."""
     flags = found.flags.astype(np.int32)
     flags[~found.is_inside] |= SourceFlag.EDGE
+    flags[found.is_crowded] |= SourceFlag.CROWDED
     no_light = ~(found.area > 0)
     flags[no_light] |= SourceFlag.NOT_MEASURED
     flags[~no_light & ~np.isfinite(found.flux)] |= SourceFlag.NO_BACKGROUND
@@ -230,10 +270,15 @@ def _ratios(
     chosen &= np.isfinite(large.flux) & (snr > _LEAST_SNR)
     if "flags" in rows.colnames and rows["flags"].dtype.kind in "iu":
         chosen &= np.ma.filled(np.ma.asarray(rows["flags"]), 0) == 0
-    ratio = large.flux[chosen] / small.flux[chosen]
-    # What is common to both apertures is not in the noise of the ratio.
-    between = np.maximum(large.variance - small.variance, 0.01 * small.variance)
-    return np.stack([ratio, between[chosen] / small.flux[chosen] ** 2, snr[chosen]], 1)
+    ratio = large.flux / small.flux
+    # The background is the same in both apertures, and so is the light of the smaller
+    # one: in a ratio they count by what they change it.
+    pixels = [f.variance - f.area**2 * f.background_variance for f in (small, large)]
+    ring = np.maximum(pixels[1] - pixels[0], 0.01 * pixels[0])
+    noise = ring + (ratio - 1) ** 2 * pixels[0]
+    noise += (large.area - ratio * small.area) ** 2 * small.background_variance
+    found: Array = np.stack([ratio, noise / small.flux**2, snr], 1)
+    return found[chosen]
 
 
 def _correction(ratios: Array) -> tuple[float, float]:

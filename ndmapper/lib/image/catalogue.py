@@ -14,6 +14,7 @@ from ndmapper.errors import ParameterError, did_you_mean
 
 __all__ = [
     "SourceFlag",
+    "instrumental_magnitudes",
     "make_catalogue",
     "numbers_in",
     "pixel_flags",
@@ -50,6 +51,8 @@ class SourceFlag(IntFlag):
     """There are too few good pixels around it to measure the background."""
     NOT_MEASURED = 4096
     """It is outside of the image, or has no good pixel, or a fit failed."""
+    CROWDED = 8192
+    """So many sources are around it that its background contains their light."""
 
 
 PIXEL = "pixel"
@@ -73,6 +76,11 @@ _COLUMNS: dict[str, tuple[str | None, str]] = {
     "background_error": ("flux/pixel", "standard error of the background"),
     "area": ("pixel2", "area of the good part of the aperture"),
     "chi2": (None, "chi square of the fit, by its degrees of freedom"),
+    "bjd_tdb": ("d", "barycentric Julian date (TDB) of the middle of the exposure"),
+    "exposure": ("s", "exposure time"),
+    "airmass": (None, "airmass, of the header"),
+    "dmag": ("mag", "magnitude relative to the comparison stars, but for itself"),
+    "dmag_error": ("mag", "standard error of dmag"),
     "mag": ("mag", "calibrated magnitude"),
     "mag_error": ("mag", "standard error of the magnitude, of the flux alone"),
     "flags": (None, ""),
@@ -101,6 +109,12 @@ def make_catalogue(
             table[name].description = description
     table.meta.update(meta)
     return table
+
+
+def instrumental_magnitudes(flux: Array, error: Array) -> tuple[Array, Array]:
+    """Give magnitudes of zero point 0 and their errors; NaN without positive flux."""
+    positive = np.where(flux > 0, flux, np.nan)
+    return -2.5 * np.log10(positive), 2.5 / np.log(10) * error / positive
 
 
 def read_catalogue(file: DataFile, what: str = "catalogue") -> Table:

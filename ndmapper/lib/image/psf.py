@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
+from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.aperture import separation
 from ndmapper.lib.image.background import background_of, photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
@@ -142,10 +143,8 @@ class _Frame:
             background = background_of(ndd, box_size=box_size)
             self.data = self.data - background.level
             self.common_variance += float(np.median(background.variance))
-        self.good = np.isfinite(self.data) & np.isfinite(self.variance)
-        self.good &= self.variance > 0
-        if ndd.mask is not None:
-            self.good &= ~np.asarray(ndd.mask)
+        self.good = good_pixels(ndd) & np.isfinite(self.variance)
+        self.good &= np.isfinite(self.data) & (self.variance > 0)
         if not self.good.any():
             msg = "all pixels are masked, are no numbers, or have no variance"
             raise ParameterError(msg)
@@ -157,7 +156,7 @@ class _Frame:
         """Measure apertures, for a first choice of stars and for flags."""
         with photutils_needed():
             return measure_apertures(
-                self.data, self.variance, ~self.good,
+                self.data, self.variance, self.good,
                 flags=self.flags, x=x, y=y, radius=radius, annulus=None,
             )  # fmt: skip
 

@@ -15,6 +15,7 @@ from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.numerics.combine import combine
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.resample import covariance, resample, sum_variance_factor
+from ndmapper.numerics.statistics import clip_scatter
 from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["COVARIANCE", "noise_factor", "stack_images"]
@@ -61,8 +62,8 @@ def stack_images(
         The images of each file are multiplied by its number first, such as the
         transparency relative to the first one.
     level : {'none', 'median'}
-        Whether the median of each image is brought to that of the first one, so that a
-        sky that varies is not taken for outliers.
+        Whether the median of each image, without stars and other outliers, is brought
+        to that of the first one, so that a sky that varies is not taken for outliers.
     covers : {'all', 'first'}
         Whether the grid covers all images, or the first one.
 
@@ -154,9 +155,11 @@ class _Source:
 
     @property
     def median(self) -> float:
-        """The median of the pixels that are good, times the factor."""
+        """The median of the good pixels but for outliers, times the factor."""
         values = np.asarray(self.image.data, np.float64)
         values = values[good_pixels(self.image)]
+        # A trail or many stars would move it, and with it all other images.
+        values = clip_scatter(values) if values.size else values
         return self.factor * float(np.median(values)) if values.size else 0.0
 
     def on_grid(self, start: int, stop: int, no_data: int) -> Any:

@@ -10,7 +10,12 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
-from ndmapper.lib.image.catalogue import make_catalogue, numbers_in, read_catalogue
+from ndmapper.lib.image.catalogue import (
+    instrumental_magnitudes,
+    make_catalogue,
+    numbers_in,
+    read_catalogue,
+)
 from ndmapper.lib.image.figures import new_figure
 from ndmapper.numerics.robust import LinearFit, fit_linear
 from ndmapper.steps import Range, qc, run_task
@@ -28,6 +33,7 @@ _MAGNITUDE = 2.5 / math.log(10)
     each="file",
     outputs={"calibrated": "z{root}.fits", "catalogue": "{root}_cal.ecsv"},
     cals=["sources", "reference"],
+    options={"revision": 2},
 )
 def calibrate_photometry(
     df: DataFile,
@@ -83,10 +89,11 @@ def calibrate_photometry(
     -------
     dict
         ``'calibrated'``: the frame, with the zero point (PHOTZP), its error (PHOTZPER),
-        the colour term (PHOTCLR), the scatter of stars beyond their errors (PHOTRMS),
-        the number of stars (PHOTNUM), and the magnitude of a star whose flux is 5 times
-        its error (MAGLIM). ``'catalogue'``: the sources with mag and mag_error, for a
-        colour of 0; mag_error is that of the flux.
+        the part of this that the aperture correction has (PHOTAPER), the colour term
+        (PHOTCLR), the scatter of stars beyond their errors (PHOTRMS), the number of
+        stars (PHOTNUM), and the magnitude of a star whose flux is 5 times its error
+        (MAGLIM). ``'catalogue'``: the sources with mag and mag_error, for a colour of
+        0; mag_error is that of the flux.
 
     Raises
     ------
@@ -112,9 +119,12 @@ def calibrate_photometry(
         raise ParameterError(msg)
     term, fit = _fit(used, colour_term, clip)
     limit = _limiting_flux(table)
+    # All fluxes are wrong by it, so it does not show in the scatter of the stars.
+    common = _aperture_error(table)
     found = {
         "zero_point": float(fit.values[0]),
-        "zero_point_error": math.sqrt(fit.covariance[0, 0]),
+        "zero_point_error": math.hypot(math.sqrt(fit.covariance[0, 0]), common),
+        "aperture_error": common,
         "colour_term": term,
         "stars": int(fit.kept.sum()),
         "left_out": int((~fit.kept).sum()),
@@ -208,10 +218,10 @@ def _used(
     good &= np.isfinite(known) & np.isfinite(variance) & np.isfinite(tint)
     if "flags" in table.colnames:
         good &= np.asarray(table["flags"])[ours] == 0
-    flux, error = flux[good], error[good]
+    ours_mag, ours_error = instrumental_magnitudes(flux[good], error[good])
     return _Used(
-        difference=known[good] + 2.5 * np.log10(flux),
-        variance=variance[good] + (_MAGNITUDE * error / flux) ** 2,
+        difference=known[good] - ours_mag,
+        variance=variance[good] + ours_error**2,
         magnitude=known[good],
         colour=tint[good],
         has_colour=colour is not None,
@@ -239,6 +249,13 @@ def _fit(
         )
         raise ParameterError(msg) from err
     return float(fit.values[1]), fit
+
+
+def _aperture_error(table: Table) -> float:
+    """Give the error of the aperture correction of a catalogue, as a magnitude."""
+    factor = table.meta.get("aperture_correction", 1.0)
+    error = table.meta.get("aperture_correction_error", 0.0)
+    return _MAGNITUDE * float(error) / float(factor)
 
 
 def _limiting_flux(table: Table, snr: float = 5.0) -> float:
@@ -269,13 +286,8 @@ def _with_magnitudes(table: Table, found: dict[str, Any]) -> Table:
         np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan)
         for name in ("flux", "flux_error")
     )
-    positive = flux > 0
-    flux = np.where(positive, flux, np.nan)
-    columns = {
-        "mag": found["zero_point"] - 2.5 * np.log10(flux),
-        "mag_error": _MAGNITUDE * error / flux,
-    }
-    made = make_catalogue(columns)
+    magnitude, error = instrumental_magnitudes(flux, error)
+    made = make_catalogue({"mag": found["zero_point"] + magnitude, "mag_error": error})
     result = table.copy()
     for name in made.colnames:
         result[name] = made[name]
@@ -287,6 +299,7 @@ def _write_header(df: DataFile, found: dict[str, Any], magnitude: str) -> None:
     cards = {
         "PHOTZP": (found["zero_point"], "zero point: mag = PHOTZP - 2.5 log10(flux)"),
         "PHOTZPER": (found["zero_point_error"], "standard error of the zero point"),
+        "PHOTAPER": (found["aperture_error"], "part of it of the aperture correction"),
         "PHOTCLR": (found["colour_term"], "colour term"),
         "PHOTRMS": (found["scatter"], "scatter of stars beyond their errors"),
         "PHOTNUM": (found["stars"], "number of stars of the zero point"),

@@ -190,7 +190,11 @@ class Truth:
         return json.dumps(document, indent=1) + "\n"
 
 
-def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> Truth:
+def simulate_night(
+    folder: str | PathLike[str],
+    night: Night | None = None,
+    scene: Scene | None = None,
+) -> Truth:
     """
     Write the raw frames of a night, sim0001.fits and so on, and truth.json.
 
@@ -200,6 +204,8 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
         The folder, which is created if missing.
     night : Night, optional
         Parameters; by default 5 biases, 4 flats and 3 science frames with 4 amplifiers.
+    scene : Scene, optional
+        What the telescope sees; by default a random field, with a galaxy.
 
     Returns
     -------
@@ -214,7 +220,8 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
         camera = make_cmos(rng, night.shape)
     else:
         camera = make_camera(rng, night.shape, night.overscan, night.amplifiers)
-    scene = make_scene(rng, camera.mosaic, night.saturated_star)
+    if scene is None:
+        scene = make_scene(rng, camera.mosaic, night.saturated_star)
     truth = Truth(night=night, camera=camera, scene=scene)
     for number, (kind, electrons) in enumerate(_exposures(rng, truth), start=1):
         name = _name(number)

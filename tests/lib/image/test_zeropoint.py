@@ -56,6 +56,29 @@ def test_zero_point_and_its_error_are_right():
     np.testing.assert_allclose(limits, 25 - 2.5 * np.log10(286.6), atol=0.02)
 
 
+def test_error_of_the_aperture_correction_counts():
+    pulls, errors = [], []
+    rng = np.random.default_rng(7)
+    for seed in range(60):
+        sources, reference = stars(seed)
+        # A correction of 1.1 with an error of 0.011 multiplies all fluxes.
+        factor = rng.normal(1.1, 0.011) / 1.1
+        for name in ("flux", "flux_error"):
+            sources[name] = sources[name] * factor
+        table = Table(sources)
+        table.meta |= {"aperture_correction": 1.1, "aperture_correction_error": 0.011}
+        made = calibrate(blank(), listed(table), listed(**reference), magnitude="r")[
+            "calibrated"
+        ].meta
+        pulls.append((made["PHOTZP"] - 25) / made["PHOTZPER"])
+        errors.append(made["PHOTZPER"])
+        assert made["PHOTAPER"] == pytest.approx(1.0857 * 0.01, rel=1e-3)
+    assert abs(np.mean(pulls)) < 0.4
+    assert np.std(pulls) == pytest.approx(1, abs=0.27)
+    # Without it the error is that of the stars, a ninth of it.
+    assert np.mean(errors) > 0.0108
+
+
 def test_zero_point_is_robust_and_knows_its_scatter():
     pulls = []
     for seed in range(40):

@@ -1,0 +1,1 @@
+../../../examples/imaging_night.py
