@@ -238,6 +238,8 @@ class _Cards:
             self.used["data"] = "NAXISn"
         if overscan is not None:
             self.used["overscan"] = overscan[0]
+        elif keys := self.keys.get("overscan"):
+            self.unknown["overscan"] = f"the header has no section in {_any_of(keys)}"
         return self._made(data, None if overscan is None else overscan[1])
 
     def one_of_several(self) -> Amplifier | None:
@@ -337,7 +339,7 @@ class _Cards:
         if not found:
             keys = self.keys.get(part, ())
             if keys:
-                missing = f"the header has no value of {' or '.join(keys)}"
+                missing = f"the header has no value of {_any_of(keys)}"
                 self.unknown[part] = "; ".join(refused) or missing
             if part == "saturation" and refused:
                 self.remarks += [f"{r}; no pixel is flagged for it" for r in refused]
@@ -436,3 +438,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return " or ".join(repr(v) for v in value)
     return repr(value)
+
+
+def _any_of(keys: Sequence[str]) -> str:
+    return " or ".join(keys)

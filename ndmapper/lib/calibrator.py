@@ -143,6 +143,9 @@ def calibrate_image(
     )
     parts = [_Channel.of(*item) for item in (channels or {}).items()]
     results = []
+    if not len(raw):
+        msg = f"{raw} has no image that could be calibrated"
+        raise ParameterError(msg)
     for ndd in raw:
         if ndd.ndim != 2:
             msg = f"{raw}[{ndd.ident}] has {ndd.ndim} axes, and images have 2"

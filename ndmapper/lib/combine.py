@@ -400,6 +400,9 @@ def check_frames(files: Sequence[DataFile]) -> None:
             )
             raise IdentError(msg)
     names = [str(df.filename or f"file {n}") for n, df in enumerate(files, start=1)]
+    if not len(first):
+        msg = f"{names[0]} holds no image, but only a header; leave it out"
+        raise ParameterError(msg)
     for ident in first.idents:
         _check_images([df[df.idents.index(ident)] for df in files], names)
 

@@ -344,8 +344,11 @@ def _variance(
     if ndd.variance is not None:
         return np.asarray(ndd.variance, np.float64)
     amplifiers = readouts(ndd, instrument=instrument)
-    gain = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
-    noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
+    before = "give it to add_variance before"
+    gain = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain", before)
+    noise = pixel_map(
+        amplifiers, ndd.shape, lambda r: r.read_noise, "read noise", before
+    )
     return pixel_variance(data, gain, noise)
 
 

@@ -12,7 +12,7 @@ from ndmapper.instruments import load, recognise
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none, times_applied
 from ndmapper.lib.ccd.readout import keep_digitisation_step
-from ndmapper.lib.combine import combine_files
+from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.shared_masters import DARK_FACTOR
 from ndmapper.steps import Range, Unit, run_task
@@ -63,6 +63,7 @@ def make_dark(
         If a header says no exposure time, or they differ.
     """
     files = DataFileList(data=[files[i] for i in distinct_exposures(files)])
+    check_frames(files)
     times = [exposure_time(df[0], exposure, "exposure", str(df)) for df in files]
     for df, time in zip(files, times, strict=True):
         if abs(time - times[0]) > _SAME * times[0]:

@@ -162,9 +162,10 @@ def _strip_of(readout: Readout) -> Section:
         )
         raise ParameterError(msg)
     if readout.overscan is None:
+        why = readout.unknown.get("overscan")
         msg = (
-            f"amplifier {readout.name} has no overscan section; give overscan=..., "
-            "or leave this step out"
+            f"amplifier {readout.name} has no overscan section"
+            f"{f' ({why})' if why else ''}; give overscan=..., or leave this step out"
         )
         raise InstrumentError(msg)
     return readout.overscan

@@ -367,6 +367,7 @@ def pixel_map(
     shape: tuple[int, ...],
     value: Callable[[Readout], float | None],
     what: str,
+    instead: str = "",
 ) -> npt.NDArray[np.float32]:
     """
     Spread a fact about the amplifiers over the pixels.
@@ -381,6 +382,9 @@ def pixel_map(
         Takes a readout, returns the number.
     what : str
         What it is, for the error.
+    instead : str
+        What the user may do, for the error; by default, give the parameter of the step
+        that is called so.
 
     Returns
     -------
@@ -396,11 +400,12 @@ def pixel_map(
     numbers = [value(readout) for readout in amplifiers]
     for readout, number in zip(amplifiers, numbers, strict=True):
         if number is None:
-            why = readout.unknown.get(what.replace(" ", "_"))
+            name = what.replace(" ", "_")
+            why = readout.unknown.get(name)
             msg = (
                 f"the {what} of amplifier {readout.name} is not known"
-                f"{f': {why}' if why else ''}; give it to the step or describe it in "
-                "the TOML of the instrument"
+                f"{f': {why}' if why else ''}; {instead or f'give {name}='}, or "
+                "describe it in the TOML of the instrument"
             )
             raise ParameterError(msg)
     out = np.full(shape, np.nan, np.float32)

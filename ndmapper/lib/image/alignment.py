@@ -121,7 +121,9 @@ def align_images(
         if isinstance(reference, PlainFile):
             goal = _goal_on_sky(ndd, where, _positions(reference), near or _NEAR)
         else:
-            goal = _goal_in_image(ndd, _counterpart(reference, ndd), threshold, fwhm)
+            name = f"the reference {reference.filename or ''}".rstrip()
+            other = _counterpart(reference, ndd)
+            goal = _goal_in_image(ndd, other, name, threshold, fwhm)
         match = _matched(stars.places, goal, where, near)
         variance = stars.variance[match.first] + goal.variance[match.second]
         transform = fit_similarity(
@@ -225,7 +227,7 @@ def _goal_on_sky(ndd: NDLater, where: str, sky: Array, margin: float) -> _Goal:
     if wcs is None or not wcs.has_celestial:
         msg = (
             f"{where} has no coordinates, not even rough ones, by which a catalogue "
-            "could be compared with it"
+            "could be compared with it; give it some, or an image as reference"
         )
         raise ParameterError(msg)
     places = _pixels(wcs, sky)
@@ -239,10 +241,9 @@ def _goal_on_sky(ndd: NDLater, where: str, sky: Array, margin: float) -> _Goal:
 
 
 def _goal_in_image(
-    ndd: NDLater, other: NDLater, threshold: float, fwhm: float | None
+    ndd: NDLater, other: NDLater, name: str, threshold: float, fwhm: float | None
 ) -> _Goal:
     """Give the stars of a reference image."""
-    name = "the reference"
     theirs = _stars(other, name, threshold, fwhm)
     ours, target = _sky_of(ndd), _sky_of(other)
     # Where there are none, the pixels of the reference are the coordinates.

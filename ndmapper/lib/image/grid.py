@@ -58,7 +58,8 @@ def common_grid(
     Raises
     ------
     ParameterError
-        If an image is not two-dimensional, or has no world coordinates.
+        If an image is not two-dimensional, or has no world coordinates, or other
+        kinds of them than the first.
     """
     for image, name in zip(images, names, strict=True):
         if len(image.shape) != 2:
@@ -71,6 +72,16 @@ def common_grid(
             )
             raise ParameterError(msg)
     first = images[0]
+    for image, name in zip(images, names, strict=True):
+        kinds = image.wcs.has_celestial, first.wcs.has_celestial
+        if kinds[0] != kinds[1]:
+            one, other = (name, names[0]) if kinds[1] else (names[0], name)
+            msg = (
+                f"{one} has no celestial coordinates, but {other} has, so that they "
+                "cannot be put onto a common grid; give it some, for instance with "
+                "align_images"
+            )
+            raise ParameterError(msg)
     wcs = _plain(first.wcs)
     if covers == "first":
         ny, nx = first.shape

@@ -29,6 +29,7 @@ from ndmapper.numerics.combine import combine
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.resample import resample, sum_variance_factor
 from ndmapper.numerics.shared_noise import SharedNoise
+from ndmapper.numerics.statistics import clip_scatter
 from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["COVARIANCE", "noise_factor", "stack_images"]
@@ -76,8 +77,8 @@ def stack_images(
         The images of each file are multiplied by its number first, such as the
         transparency relative to the first one.
     level : {'none', 'median'}
-        Whether the median of each image is brought to that of the first one, so that a
-        sky that varies is not taken for outliers.
+        Whether the median of each image, without stars and other outliers, is brought
+        to that of the first one, so that a sky that varies is not taken for outliers.
     covers : {'all', 'first'}
         Whether the grid covers all images, or the first one.
     shared : {'record', 'none'} or sequence
@@ -103,6 +104,10 @@ def stack_images(
     """
     images = [ndd for df in files for ndd in df]
     names = [f"{df.filename or 'an image'}[{ndd.ident}]" for df in files for ndd in df]
+    for df in files:
+        if not len(df):
+            msg = f"{df} has no image that could be stacked; leave it out"
+            raise ParameterError(msg)
     factors = _factors(files, scale)
     for image, name in zip(images, names, strict=True):
         if image.unit != images[0].unit:
@@ -180,9 +185,11 @@ class _Source:
 
     @property
     def median(self) -> float:
-        """The median of the pixels that are good, times the factor."""
+        """The median of the good pixels but for outliers, times the factor."""
         values = np.asarray(self.image.data, np.float64)
         values = values[good_pixels(self.image)]
+        # A trail or many stars would move it, and with it all other images.
+        values = clip_scatter(values) if values.size else values
         return self.factor * float(np.median(values)) if values.size else 0.0
 
     def shares(self) -> dict[int, float]:

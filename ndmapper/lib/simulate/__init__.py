@@ -1,18 +1,19 @@
 """
 Simulated raw frames, with the truth known.
 
-`simulate_night` writes bias frames, flats and dithered science frames of a camera with
-several amplifiers, each in its own extension with an overscan; the instrument
-``simcam`` describes it. The frames have drifting bias levels, bias structure, pixel-to-
-pixel sensitivity, dust, vignetting, a bad column, cosmic rays and a saturated star. The
-same `Night` gives the same files.
+`simulate_night` writes bias frames, darks, flats and dithered science frames of a
+camera with several amplifiers, each in its own extension with an overscan (described by
+the instrument ``simcam``), or all in one image; or of a CMOS camera. The frames have
+drifting bias levels, bias structure, dark current, pixel-to-pixel sensitivity, dust,
+vignetting, a bad column, cosmic rays, satellite trails and a saturated star. The same
+`Night` gives the same files.
 
 `simulate_hawki_darks`, `simulate_hawki_stars` and `simulate_muse` write raw frames that
 the recipes of ESO's pipelines reduce within a second; `simulate_muse_night` writes a
 whole night of MUSE, from biases to two exposures, with the tables that it needs.
 
-night, camera, sky
-    The night, its camera, and what the telescope sees.
+night, camera, layouts, sky, stars
+    The night, its camera and the form of its files, and what the telescope sees.
 hawki, muse, eso
     Frames of ESO instruments, and their primary header.
 """
@@ -24,10 +25,13 @@ from ndmapper.lib.simulate.muse import (
     simulate_muse_night,
 )
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
+from ndmapper.lib.simulate.sky import Scene, Star
 
 __all__ = [
     "MuseDetector",
     "Night",
+    "Scene",
+    "Star",
     "Truth",
     "simulate_hawki_darks",
     "simulate_hawki_stars",

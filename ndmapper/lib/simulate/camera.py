@@ -1,11 +1,11 @@
-"""The simulated camera: response and readout."""
+"""The simulated cameras: response and readout."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Camera", "cosmic_rays", "make_camera"]
+__all__ = ["Camera", "cosmic_rays", "make_camera", "make_cmos", "satellite_trail"]
 
 Image = npt.NDArray[np.float64]
 
@@ -33,6 +33,10 @@ class Camera:
     structure: Image
     # Column of the mosaic that adds counts to every frame.
     bad_column: int
+    # Dark current [electron/s].
+    dark: Image
+    # Whether the level drifts between frames, and during readout.
+    drifts: bool = True
 
     @property
     def mosaic(self) -> tuple[int, int]:
@@ -54,8 +58,10 @@ class Camera:
         for number, (gain, noise, level) in enumerate(
             zip(self.gains, self.read_noises, self.levels, strict=True)
         ):
-            # The level drifts between frames, and settles during readout.
-            base = level + rng.normal(0, 3) + rng.uniform(2, 6) * np.exp(-4 * y)
+            base = np.full(ny, level)
+            if self.drifts:
+                # The level drifts between frames, and settles during readout.
+                base += rng.normal(0, 3) + rng.uniform(2, 6) * np.exp(-4 * y)
             frame = np.repeat(base[:, None], nx + self.overscan, axis=1)
             columns = self.columns(number)
             frame[:, :nx] += self.structure[:, columns] + electrons[:, columns] / gain
@@ -99,6 +105,24 @@ def make_camera(
         response=response / np.median(response),
         structure=structure,
         bad_column=bad_column,
+        dark=np.zeros((ny, nx)),
+    )
+
+
+def make_cmos(rng: np.random.Generator, shape: tuple[int, int]) -> Camera:
+    """Draw a CMOS camera: low noise, no overscan, and dark current with hot pixels."""
+    camera = make_camera(rng, shape, 0, 1)
+    dark = 0.004 * np.exp(rng.normal(0, 0.5, shape))
+    hot = rng.random(shape) < 0.01
+    dark[hot] = np.exp(rng.uniform(np.log(0.05), np.log(5), hot.sum()))
+    return replace(
+        camera,
+        gains=(0.8,),
+        read_noises=(1.6,),
+        levels=(480.0,),
+        structure=rng.normal(0, 0.8, shape) + rng.normal(0, 0.5, shape[1]),
+        dark=dark,
+        drifts=False,
     )
 
 
@@ -115,3 +139,13 @@ def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], number: int) -
         per_step = rng.uniform(600, 4000) * 0.2
         np.add.at(charge, (rows[inside], columns[inside]), per_step)
     return charge
+
+
+def satellite_trail(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    """Draw the light of a satellite that crosses the image [electron]."""
+    ny, nx = shape
+    y, x = np.mgrid[:ny, :nx]
+    angle, offset = rng.uniform(0, np.pi), rng.uniform(-0.25, 0.25) * min(shape)
+    across = (x - nx / 2) * np.sin(angle) - (y - ny / 2) * np.cos(angle) - offset
+    peak, sigma = rng.uniform(500, 2000), 1.6
+    return np.asarray(peak * np.exp(-0.5 * (across / sigma) ** 2), np.float64)

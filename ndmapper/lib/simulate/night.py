@@ -10,17 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
-from ndmapper.io.headers import Header
 from ndmapper.lib.simulate.camera import (
-    FULL_SCALE,
     Camera,
     cosmic_rays,
     make_camera,
+    make_cmos,
+    satellite_trail,
+)
+from ndmapper.lib.simulate.layouts import (
+    Layout,
+    exposure_time,
+    laid_out,
+    primary_header,
 )
 from ndmapper.lib.simulate.sky import Scene, make_scene
-from ndmapper.lib.simulate.stars import mosaic_wcs, star_catalogue
+from ndmapper.lib.simulate.stars import star_catalogue
 
 __all__ = ["Night", "Truth", "simulate_night"]
 
@@ -36,16 +42,24 @@ class Night:
     ----------
     seed : int
         The same seed gives the same night.
-    biases, flats, science : int
+    biases, darks, flats, science : int
         Number of frames of each kind, in this order.
+    layout : {'extensions', 'image', 'cmos'}
+        How a frame is laid out: each amplifier with its overscan is an extension (the
+        instrument ``simcam``); the amplifiers A, B, ... lie side by side in one image,
+        each before its overscan, and keywords end in their letter (``SIMCCD``); or one
+        image of a CMOS camera without overscan, of low noise and with dark current,
+        with headers as by N.I.N.A. (``nina``).
     amplifiers : int
-        Number of amplifiers, an extension each.
+        Number of amplifiers; a CMOS camera has one.
     shape : (int, int)
         Rows and columns of the image of one amplifier.
     overscan : int
         Overscan columns of each amplifier.
     rays : int
         Cosmic rays in each science frame.
+    satellites : int
+        Satellites that cross each second science frame, from the first on.
     saturated_star : bool
         Whether one star is too bright.
     pointing : (float, float), optional
@@ -56,12 +70,15 @@ class Night:
 
     seed: int = 2016
     biases: int = 5
+    darks: int = 0
     flats: int = 4
     science: int = 3
+    layout: Layout = "extensions"
     amplifiers: int = 4
     shape: tuple[int, int] = (256, 128)
     overscan: int = 24
     rays: int = 60
+    satellites: int = 0
     saturated_star: bool = True
     pointing: tuple[float, float] | None = None
 
@@ -71,6 +88,9 @@ class Night:
             raise ParameterError(msg)
         if min(self.shape) < 32 or self.overscan < 4:
             msg = "an amplifier has at least 32 x 32 pixels and 4 overscan columns"
+            raise ParameterError(msg)
+        if self.layout == "cmos" and self.amplifiers != 1:
+            msg = f"a CMOS camera has one amplifier here, not {self.amplifiers}"
             raise ParameterError(msg)
 
 
@@ -88,11 +108,13 @@ class Truth:
     scene : Scene
         Sky, stars and galaxy.
     files : dict of str to list of str
-        File names of the classes ``bias``, ``flat`` and ``object``.
+        File names of the classes ``bias``, ``dark``, ``flat`` and ``object``.
     dithers : dict of str to (float, float)
         Shift of the stars along x and y, for each science frame [pixel].
     charge : dict of str to ndarray, shape (ny, nx of the mosaic)
         Charge of cosmic rays, for each science frame [electron].
+    trails : dict of str to ndarray, shape (ny, nx of the mosaic)
+        Light of satellites, for science frames that have any [electron].
     lamp : dict of str to float
         Light of the lamp, for each flat [electron].
     """
@@ -103,6 +125,7 @@ class Truth:
     files: dict[str, list[str]] = field(default_factory=dict)
     dithers: dict[str, tuple[float, float]] = field(default_factory=dict)
     charge: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    trails: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     lamp: dict[str, float] = field(default_factory=dict)
 
     def image(self, name: str) -> npt.NDArray[np.float64]:
@@ -153,7 +176,7 @@ class Truth:
         camera = {
             key: value
             for key, value in asdict(self.camera).items()
-            if key not in ("response", "structure")
+            if key not in ("response", "structure", "dark")
         }
         document = {
             "night": asdict(self.night),
@@ -167,7 +190,11 @@ class Truth:
         return json.dumps(document, indent=1) + "\n"
 
 
-def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> Truth:
+def simulate_night(
+    folder: str | PathLike[str],
+    night: Night | None = None,
+    scene: Scene | None = None,
+) -> Truth:
     """
     Write the raw frames of a night, sim0001.fits and so on, and truth.json.
 
@@ -177,6 +204,8 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
         The folder, which is created if missing.
     night : Night, optional
         Parameters; by default 5 biases, 4 flats and 3 science frames with 4 amplifiers.
+    scene : Scene, optional
+        What the telescope sees; by default a random field, with a galaxy.
 
     Returns
     -------
@@ -187,21 +216,22 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(night.seed)
-    camera = make_camera(rng, night.shape, night.overscan, night.amplifiers)
-    scene = make_scene(rng, camera.mosaic, night.saturated_star)
+    if night.layout == "cmos":
+        camera = make_cmos(rng, night.shape)
+    else:
+        camera = make_camera(rng, night.shape, night.overscan, night.amplifiers)
+    if scene is None:
+        scene = make_scene(rng, camera.mosaic, night.saturated_star)
     truth = Truth(night=night, camera=camera, scene=scene)
     for number, (kind, electrons) in enumerate(_exposures(rng, truth), start=1):
         name = _name(number)
         raws = camera.read_out(rng, electrons)
-        primary = _primary_header(kind, number)
-        groups = [
-            NDLater(
-                raw, meta=_header(camera, amplifier, night.pointing),
-                ident=amplifier + 1,
-            )
-            for amplifier, raw in enumerate(raws)
-        ]  # fmt: skip
-        DataFile(target / name, data=groups, meta=primary, mode="new").save()
+        primary = primary_header(night.layout, camera, kind, number)
+        groups = laid_out(night.layout, camera, raws, night.pointing)
+        labels = {"data": "PRIMARY"} if night.layout == "cmos" else None
+        DataFile(
+            target / name, data=groups, meta=primary, mode="new", labels=labels
+        ).save()
     (target / "truth.json").write_text(truth.as_json(), encoding="utf-8")
     if night.pointing is not None:
         catalogue = star_catalogue(scene, camera, night.pointing)
@@ -219,18 +249,22 @@ def _exposures(
     """Yield the frames one by one, and note their truth."""
     night, camera = truth.night, truth.camera
     shape = camera.mosaic
-    kinds = ["bias"] * night.biases + ["flat"] * night.flats
-    kinds += ["object"] * night.science
+    kinds = ["bias"] * night.biases + ["dark"] * night.darks
+    kinds += ["flat"] * night.flats + ["object"] * night.science
     for number, kind in enumerate(kinds, start=1):
         name = _name(number)
         truth.files.setdefault(kind, []).append(name)
         if kind == "bias":
             yield kind, np.zeros(shape)
             continue
+        dark = camera.dark * exposure_time(kind)
+        if kind == "dark":
+            yield kind, rng.poisson(dark).astype(np.float64)
+            continue
         if kind == "flat":
             lamp = round(_LAMP * (1 + 0.01 * rng.normal()), 1)
             truth.lamp[name] = lamp
-            yield kind, rng.poisson(lamp * camera.response).astype(np.float64)
+            yield kind, rng.poisson(lamp * camera.response + dark).astype(np.float64)
             continue
         n = len(truth.dithers)
         dither = (
@@ -239,48 +273,12 @@ def _exposures(
         )
         truth.dithers[name] = dither
         truth.charge[name] = cosmic_rays(rng, shape, night.rays)
-        light = rng.poisson(truth.image(name) * camera.response)
+        light = truth.image(name)
+        if night.satellites and n % 2 == 0:
+            # Of their own, so that a night is the same with them and without.
+            chance = np.random.default_rng([night.seed, number])
+            trails = [satellite_trail(chance, shape) for _ in range(night.satellites)]
+            truth.trails[name] = sum(trails, np.zeros(shape))
+            light = light + truth.trails[name]
+        light = rng.poisson(light * camera.response + dark)
         yield kind, light + truth.charge[name]
-
-
-def _primary_header(kind: str, number: int) -> Header:
-    minutes = 7 * (number - 1)
-    header = Header()
-    for key, value, comment in (
-        ("INSTRUME", "SIMCAM", "this frame was never taken"),
-        ("OBJECT", {"bias": "bias", "flat": "dome", "object": "field"}[kind], ""),
-        ("OBSTYPE", kind.upper(), "kind of frame"),
-        ("EXPTIME", {"bias": 0.0, "flat": 8.0, "object": 300.0}[kind], "[s]"),
-        ("FILTER", "r", "filter"),
-        (
-            "DATE-OBS",
-            f"2016-01-12T{18 + minutes // 60:02d}:{minutes % 60:02d}:00",
-            "start of the exposure (UTC)",
-        ),
-    ):
-        header[key] = (value, comment)
-    return header
-
-
-def _header(
-    camera: Camera, amplifier: int, pointing: tuple[float, float] | None
-) -> Header:
-    ny, nx = camera.shape
-    columns = camera.columns(amplifier)
-    header = Header()
-    for key, value, comment in (
-        ("BUNIT", "adu", "unit of the pixels"),
-        ("AMPNAME", f"A{amplifier + 1}", "name of the amplifier"),
-        ("DATASEC", f"[1:{nx},1:{ny}]", "pixels that were exposed"),
-        ("BIASSEC", f"[{nx + 1}:{nx + camera.overscan},1:{ny}]", "overscan"),
-        ("DETSEC", f"[{columns.start + 1}:{columns.stop},1:{ny}]", "place on mosaic"),
-        ("GAIN", camera.gains[amplifier], "[electron/adu]"),
-        ("RDNOISE", camera.read_noises[amplifier], "[electron]"),
-        ("SATURATE", FULL_SCALE, "[adu]"),
-    ):
-        header[key] = (value, comment)
-    if pointing is not None:
-        wcs = mosaic_wcs(camera, pointing)
-        wcs.wcs.crpix -= [columns.start, 0]
-        header.update(wcs.to_header())
-    return header
