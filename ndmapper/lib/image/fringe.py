@@ -12,6 +12,7 @@ from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError, ShapeError, UnitError
 from ndmapper.lib.alike import check_alike
 from ndmapper.lib.ccd.applied import applied_card, mark_none
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.image.background import photutils_needed, require_image
 from ndmapper.lib.image.blank import (
@@ -21,7 +22,6 @@ from ndmapper.lib.image.blank import (
     blank_frames,
     combine_blank,
 )
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.numerics.background import Background, estimate_background
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.patterns import PatternFit, fit_pattern

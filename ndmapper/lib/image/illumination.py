@@ -13,6 +13,7 @@ from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_alike
 from ndmapper.lib.ccd.applied import mark_none, times_applied
 from ndmapper.lib.ccd.flat import divide_by_flat, kind_of_flat
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.image.background import photutils_needed
 from ndmapper.lib.image.blank import (
@@ -22,7 +23,6 @@ from ndmapper.lib.image.blank import (
     blank_frames,
     combine_blank,
 )
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.numerics.background import Background, estimate_background
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.patterns import relative_level

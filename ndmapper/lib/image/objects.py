@@ -8,9 +8,9 @@ from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import IdentError, ParameterError, ShapeError
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.background import background_of, photutils_needed
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.lib.image.grid import Grid, PixelMap
 from ndmapper.numerics.detection import find_islands, significance
 from ndmapper.steps import Range, qc, run_task

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ndmapper.data import DataFile, DataFileList, FileName, Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_alike
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.image.alignment import align_images
 from ndmapper.lib.image.blank import (
@@ -21,7 +22,6 @@ from ndmapper.lib.image.blank import (
     combine_blank,
     counterpart,
 )
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.lib.image.nearest import nearest_frames, shift_between
 from ndmapper.lib.image.objects import (
     make_object_mask,

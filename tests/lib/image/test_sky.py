@@ -252,7 +252,7 @@ def test_what_does_not_fit_is_refused():
 def test_a_night_on_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Each takes half a second.
-    monkeypatch.setattr("ndmapper.lib.image.figures.new_figure", lambda: None)
+    monkeypatch.setattr("ndmapper.lib.figures.new_figure", lambda: None)
     night = dithered(7, count=5, shape=(110, 110), faint=4)
     for df in night.files:
         df.save()
