@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ndmapper.config import usable
 from ndmapper.data import DataFile, DataFileList, FileSet
@@ -180,19 +180,22 @@ def _hold_masters(item: PlanItem, products: Products) -> Products:
     """Let products hold the calibrations that are nowhere but in memory."""
     held: dict[str, DataFile] = {}
     for unit in item.units:
-        for df in unit.used:
-            if df.is_made and not isinstance(df, PlainFile):
-                held.update(df.content.masters)
+        for df in filter(_has_content, unit.used):
+            held.update(df.content.masters)
         for tag, cal in unit.calibrations.items():
-            if not isinstance(cal, DataFile) or not cal.is_made:
-                continue
-            if is_unsaved_product(cal.content) or item.in_memory:
+            if _has_content(cal) and (
+                is_unsaved_product(cal.content) or item.in_memory
+            ):
                 held.update(_as_recorded(products, unit.declaration.name, tag, cal))
     if held:
-        for df in products.values():
-            if df.is_made and not isinstance(df, PlainFile):
-                df.content.masters = held
+        for df in filter(_has_content, products.values()):
+            df.content.masters = held
     return products
+
+
+def _has_content(df: Any) -> TypeGuard[DataFile]:
+    """Whether something is a FITS file that is there, or in memory."""
+    return isinstance(df, DataFile) and not isinstance(df, PlainFile) and df.is_made
 
 
 def _as_recorded(
