@@ -354,6 +354,14 @@ def fluxes(folder):
     yield image.aperture_photometry(
         frame, annulus=None, total_radius=5.5, out_names="b.ecsv", **words
     )
+    # A neighbour lies in the annulus.
+    pair = DataFile("x.fits")[0].copy()
+    pair.data[13:18, 18:23] += 512.0
+    DataFile("y.fits", data=[pair], mode="new").save()
+    Table({"x": [12.0, 20.0], "y": [15.0, 15.0]}).write("pair.ecsv")
+    yield image.aperture_photometry(
+        "y.fits", sources="pair.ecsv", radius=3.5, annulus=(6.0, 10.0)
+    )
 
 
 def light_curves(folder):
@@ -375,15 +383,15 @@ def light_curves(folder):
 def zero_point(folder):
     places = {"ra": [10.0, 10.1, 10.2, 10.3], "dec": [1.0, 1.1, 1.2, 1.3]}
     flux = np.array([1000.0, 2000.0, 4000.0, 8000.0])
-    Table({"flux": flux, "flux_error": [10.0, 12.0, 14.0, 16.0], **places}).write(
-        "f.ecsv"
-    )
+    meta = {"aperture_correction": 1.25, "aperture_correction_error": 0.0625}
+    columns = {"flux": flux, "flux_error": [10.0, 12.0, 14.0, 16.0], **places}
+    Table(columns, meta=meta).write("f.ecsv")
     mag = 20 - 2.5 * np.log10(flux) + [0.01, -0.01, 0.02, 0.0]
     Table({"mag": mag, "b": mag + np.array([0, 1, 0, 1]), **places}).write("m.ecsv")
     made = image.calibrate_photometry(
         starry("x.fits"), sources="f.ecsv", reference="m.ecsv", colour=("b", "mag")
     )
-    yield made["catalogue"]
+    yield from made.values()
 
 
 def fitted(folder):
