@@ -180,19 +180,21 @@ def _hold_masters(item: PlanItem, products: Products) -> Products:
     """Let products hold the calibrations that are nowhere but in memory."""
     held: dict[str, DataFile] = {}
     for unit in item.units:
-        for df in unit.used:
-            if df.is_made and not isinstance(df, PlainFile):
-                held.update(df.content.masters)
+        for df in filter(_has_images, unit.used):
+            held.update(df.content.masters)
         for tag, cal in unit.calibrations.items():
-            if not isinstance(cal, DataFile) or not cal.is_made:
+            if not isinstance(cal, DataFile) or not _has_images(cal):
                 continue
             if is_unsaved_product(cal.content) or item.in_memory:
                 held.update(_as_recorded(products, unit.declaration.name, tag, cal))
     if held:
-        for df in products.values():
-            if df.is_made and not isinstance(df, PlainFile):
-                df.content.masters = held
+        for df in filter(_has_images, products.values()):
+            df.content.masters = held
     return products
+
+
+def _has_images(df: DataFile) -> bool:
+    return df.is_made and not isinstance(df, PlainFile)
 
 
 def _as_recorded(
