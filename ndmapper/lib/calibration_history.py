@@ -49,7 +49,7 @@ def masters_of(df: DataFile) -> list[AppliedMaster]:
     rows = df.record
     if not rows:
         return []
-    return _applied(rows[-1], {str(row["key"]): row for row in rows})
+    return _History(rows).applied(str(rows[-1]["key"]))
 
 
 def unknown_masters(df: DataFile) -> list[str]:
@@ -64,29 +64,42 @@ def unknown_masters(df: DataFile) -> list[str]:
     return found
 
 
-def _applied(entry: Entry, by_key: Mapping[str, Entry]) -> list[AppliedMaster]:
-    """Follow the history of a product back to its raw frames."""
-    inputs = [by_key.get(str(ref.get("key"))) for ref in entry["inputs"]]
-    before = [_applied(one, by_key) if one else [] for one in inputs]
-    step = str(entry["step"])
-    if not is_of_library(entry["tool"]):
-        # What a user's own step, or an edit, does to the scale is not known; the
-        # variances of the frames are compared with what follows (`SharedMasters`).
-        return before[0] if len(before) == 1 else []
-    if len(before) != 1:
-        joins = step in _JOINING and entry["parameters"].get("method") != "sum"
-        rest = before[1:] if joins else [[]]
-        return [one for one in (before or [[]])[0] if all(one in x for x in rest)]
-    (found,) = before
-    if step == "correct_gain":
-        return [replace(one, has_gain=True) for one in found]
-    if step == "subtract_background":
-        return [replace(one, lost_background=True) for one in found]
-    if step in _APPLYING and entry["config"].get("use_uncert", True):
-        for tag, given in entry["calibrations"].items():
-            if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):
-                found = _with_master(found, entry, tag, _as_list(given)[0])
-    return found
+class _History:
+    """The entries of a record, which are followed back to the raw frames."""
+
+    def __init__(self, rows: Sequence[Entry]) -> None:
+        self._rows = {str(row["key"]): row for row in rows}
+        self._known: dict[str, list[AppliedMaster]] = {}
+
+    def applied(self, key: str) -> list[AppliedMaster]:
+        """List the masters that the product of a key was made with, each way once."""
+        if key not in self._known:
+            entry = self._rows.get(key)
+            self._known[key] = [] if entry is None else self._found(entry)
+        return self._known[key]
+
+    def _found(self, entry: Entry) -> list[AppliedMaster]:
+        before = [self.applied(str(ref.get("key"))) for ref in entry["inputs"]]
+        step = str(entry["step"])
+        if not is_of_library(entry["tool"]):
+            # What a user's own step, or an edit, does to the scale is not known; the
+            # variances of the frames are compared with what follows (`SharedMasters`).
+            return before[0] if len(before) == 1 else []
+        if len(before) != 1:
+            if step not in _JOINING or entry["parameters"].get("method") == "sum":
+                return []
+            common = [{one.reference for one in found} for found in before]
+            return [x for x in before[0] if all(x.reference in c for c in common)]
+        (found,) = before
+        if step == "correct_gain":
+            return [replace(one, has_gain=True) for one in found]
+        if step == "subtract_background":
+            return [replace(one, lost_background=True) for one in found]
+        if step in _APPLYING and (entry.get("config") or {}).get("use_uncert", True):
+            for tag, given in entry["calibrations"].items():
+                if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):
+                    found = _with_master(found, entry, tag, _as_list(given)[0])
+        return found
 
 
 def _with_master(
@@ -104,8 +117,9 @@ def _with_master(
     )
     if master.is_flat:
         found = [
-            replace(x, flats=(*x.flats, master)) for x in found if not x.is_flat
-        ] + [x for x in found if x.is_flat]
+            one if one.is_flat else replace(one, flats=(*one.flats, master))
+            for one in found
+        ]
     return [*found, master]
 
 

@@ -11,6 +11,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib import ccd
+from ndmapper.lib.calibrator import calibrate_image
 from ndmapper.lib.combine import combine
 from ndmapper.lib.image import subtract_background
 
@@ -225,6 +226,22 @@ def test_a_stack_of_stacks_shares_what_its_frames_did():
     ]
     stack = combine(parts, combined="s.fits")[0]
     assert pull(stack, 5) == pytest.approx(1, abs=0.035)
+
+
+def test_frames_of_the_calibrator_share_its_masters():
+    camera = Camera()
+    files = DataFileList(
+        data=[
+            calibrate_image(
+                df, overscans=[], gain=GAIN, read_noise=NOISE,
+                master_bias=camera.bias, master_flat=camera.flat,
+            )
+            for df in camera.raws(100, n=6)
+        ]
+    )  # fmt: skip
+    stack = combine(files, combined="s.fits")[0]
+    assert [stack.meta[f"SHARED{n}"] for n in (1, 2)] == ["bias.fits", "flat.fits"]
+    assert pull(stack, 100 / GAIN) == pytest.approx(1, abs=0.035)
 
 
 @run_task(prefix="m", cals=["bias"])
