@@ -17,8 +17,6 @@ aperture, psf, zeropoint
     Fluxes in apertures, and by fits of the PSF; the zero point.
 catalogue, placing
     Columns and flags of catalogues, sky positions; measuring sources row by row.
-figures
-    Figures of what was measured.
 """
 
 from ndmapper.lib.image.alignment import align_images

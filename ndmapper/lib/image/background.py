@@ -9,8 +9,8 @@ import numpy as np
 
 from ndmapper.data import NDLater
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import good_pixels
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.numerics.background import Background, Estimator, estimate_background
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import Range, qc, run_task

@@ -10,10 +10,10 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.image.aperture import separation
 from ndmapper.lib.image.background import background_of, photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.lib.image.placing import catalogue_fwhm, measure_rows
 from ndmapper.numerics.aperture import ApertureFluxes, measure_apertures
 from ndmapper.numerics.psf import (

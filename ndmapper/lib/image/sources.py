@@ -11,6 +11,7 @@ from astropy.table import Table, vstack
 from ndmapper.data import DataFile, NDLater
 from ndmapper.data.flags import Flag
 from ndmapper.errors import ParameterError
+from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.image.background import background_of, photutils_needed, require_image
 from ndmapper.lib.image.catalogue import (
     SourceFlag,
@@ -18,7 +19,6 @@ from ndmapper.lib.image.catalogue import (
     pixel_flags,
     sky_positions,
 )
-from ndmapper.lib.image.figures import image_panel, report_panels
 from ndmapper.numerics.sources import Sources, detect_sources, typical_fwhm
 from ndmapper.steps import Range, qc, run_task
 

@@ -10,8 +10,8 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
+from ndmapper.lib.figures import new_figure
 from ndmapper.lib.image.catalogue import make_catalogue, numbers_in, read_catalogue
-from ndmapper.lib.image.figures import new_figure
 from ndmapper.numerics.robust import LinearFit, fit_linear
 from ndmapper.steps import Range, qc, run_task
 

@@ -1,4 +1,4 @@
-"""Figures of what the steps of images have measured."""
+"""Figures of images, with marks, of what steps have measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
