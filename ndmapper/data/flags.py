@@ -1,6 +1,8 @@
 """The bits of flags: our own, those of headers, and translation between them."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import IntFlag
 from typing import Any
 
@@ -111,21 +113,31 @@ def named_flags(header: Header) -> FlagTable | None:
         # A card that cannot be read says nothing else than the convention does.
         if {n: wanted.get(n) if text is None else text for n, text in bits} == wanted:
             return table
-    own = set(load_flags("ndmapper").from_own)
-    readable = [(number, flag) for number, flag in bits if flag is not None]
+        more = [(n, flag) for n, flag in bits if n not in wanted]
+        if [(n, flag) for n, flag in bits if n in wanted] == sorted(wanted.items()):
+            return replace(table, bits=(*table.bits, *_by_name(header, more)))
+    named = _by_name(header, bits)
     return FlagTable(
         name=name,
-        bits=tuple(
-            FlagBit(
-                bit=number,
-                name=flag,
-                means=str(header.comments[f"FLAG{number}"]),
-                # What is known of it is its name alone.
-                own=flag.upper() if flag.upper() in own else "BAD",
-            )
-            for number, flag in readable
-        ),
-        from_own={flag.upper(): flag for _, flag in readable if flag.upper() in own},
+        bits=named,
+        from_own={b.name.upper(): b.name for b in named if b.own == b.name.upper()},
+    )
+
+
+def _by_name(
+    header: Header, bits: Iterable[tuple[int, str | None]]
+) -> tuple[FlagBit, ...]:
+    """Describe bits of which nothing is known but their names."""
+    own = set(load_flags("ndmapper").from_own)
+    return tuple(
+        FlagBit(
+            bit=number,
+            name=flag,
+            means=str(header.comments[f"FLAG{number}"]),
+            own=flag.upper() if flag.upper() in own else "BAD",
+        )
+        for number, flag in bits
+        if flag is not None
     )
 
 

@@ -24,6 +24,9 @@ OWN = "ndmapper"
 ALL_BITS = (1 << 64) - 1
 """Conventions name the lower 32 of them; integers have room for more."""
 
+_ADDED = {"INTERPOLATED"}
+"""Flags that steps add to a convention, as far as it has bits without a name."""
+
 _FOLDER = Path(__file__).parent / "flags"
 _TOKEN = re.compile(r"[^\s|,+]+")
 
@@ -137,7 +140,7 @@ class FlagTable:
         if named:
             return functools.reduce(lambda total, b: total | b.value, named, 0)
         known = {b.name.upper() for n in flag_conventions() for b in load_flags(n).bits}
-        if wanted in known:
+        if wanted in known or wanted in _ADDED:
             return 0
         msg = (
             f"no convention has a flag {name!r}"

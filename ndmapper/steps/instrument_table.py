@@ -188,11 +188,15 @@ def parameters_of_instrument(
     values: Mapping[str, Any],
     step: str,
     df: DataFile | None,
+    given: Any = None,
 ) -> dict[str, Any]:
-    """Give the parameters that a call left to the instrument table of a file."""
+    """Give the parameters that a call left to its instrument table, or the file's."""
     wanted = [n for n, p in parameters.items() if p.of_instrument and values[n] is None]
     source = None if not wanted or df is None else _source(df)
-    instrument = None if source is None else recognise(source.header_values)
+    if wanted and isinstance(given, str | os.PathLike):
+        instrument: Instrument | None = load(given)
+    else:
+        instrument = None if source is None else recognise(source.header_values)
     if instrument is None:
         return {}
     said = instrument.steps.get(step, {})

@@ -182,7 +182,7 @@ def _make_units(
         of_tool, table = {}, TableFacts()
         parameters = {**bound.parameters, **_key_given(declared, bound, part)}
         parameters |= parameters_of_instrument(
-            declared.parameters, parameters, declared.name, first
+            declared.parameters, parameters, declared.name, first, bound.table
         )
         if not declared.is_python:
             of_tool = tool_parameters(
