@@ -2,7 +2,8 @@
 Steps: for any CCD, and for instruments.
 
 ccd
-    From raw frames to flat-fielded ones: bias, overscan, gain, noise, flats.
+    From raw frames to flat-fielded ones: bias, overscan, gain, noise, flats, crosstalk,
+    non-linearity, saturation, and defects of the detector.
 overscan_methods
     How the overscan is fitted, by name; the fits are in `ndmapper.numerics.overscan`.
 combine, cosmetics, calibrator
@@ -11,8 +12,8 @@ image
     Mosaics, alignment, stacking, background, sources and photometry of images.
 alike, frame_factors
     Whether the frames of a stack were taken alike; their scales, offsets and weights.
-flagging
-    Flags of the pixels of a step's result.
+flagging, figures
+    Flags of the pixels of a step's result, and figures of what was measured.
 muse
     The calibration files of MUSE, and folders of them.
 simulate

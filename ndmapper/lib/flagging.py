@@ -1,5 +1,6 @@
 """Flags of an image: setting bits, and which pixels are good."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,15 @@ import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
+from ndmapper.instruments import FlagBit
 
-__all__ = ["flags_with", "good_pixels", "joined"]
+__all__ = ["INTERPOLATED", "flags_with", "good_pixels", "joined", "with_interpolated"]
+
+INTERPOLATED = "INTERPOLATED"
+"""Name of the flag of pixels whose values come from those around."""
+
+_FIRST_FREE = 7
+"""Below are ndmapper's own flags, which other conventions may not all have."""
 
 
 def flags_with(
@@ -38,4 +46,27 @@ def joined(*flags: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     result = bits[0].astype(np.result_type(FLAGS_DTYPE, *bits))
     for more in bits[1:]:
         result |= more
+    return result
+
+
+def with_interpolated(ndd: NDLater, where: npt.NDArray[np.bool_]) -> NDLater:
+    """Flag pixels of an image INTERPOLATED, by a bit that its convention has free."""
+    table = ndd.flag_table
+    bit = next((b for b in table.bits if b.name.upper() == INTERPOLATED), None)
+    if bit is None:
+        old = ndd.flags
+        taken = 0 if old is None else int(np.bitwise_or.reduce(old, axis=None))
+        taken |= sum(b.value for b in table.bits)
+        free = [n for n in range(_FIRST_FREE, 32) if not taken >> n & 1]
+        if not free:
+            return ndd
+        means = "taken from the pixels around"
+        bit = FlagBit(bit=free[0], name=INTERPOLATED, means=means, own="BAD")
+        table = replace(table, bits=(*table.bits, bit))
+    flags = flags_with(ndd)
+    if np.any(where):
+        flags = widened(flags, bit.value)
+        flags[where] |= flags.dtype.type(bit.value)
+    result: NDLater = ndd.replace(flags=flags)
+    result.flag_table = table
     return result

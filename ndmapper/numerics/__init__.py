@@ -12,12 +12,15 @@ noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, cosmicray
     The level of an overscan; normalising flats; edges of a slit; cosmic rays.
+saturation, linearity, bad_pixels
+    Trails of saturated stars; curves of non-linearity; bad pixels and columns of flats.
 background, detection, sources, moments, aperture, psf
     Smooth backgrounds; what stands out of the noise; sources, their shapes, fluxes.
 robust
     Linear fits with outliers.
-sharpness, neighbours, interpolate
-    Pixels sharper than a star; medians of what is around; pixels from those around.
+sharpness, neighbours, interpolate, line_interpolation
+    Pixels sharper than a star; medians of what is around; pixels from those around, or
+    on straight lines between two.
 resample, matching
     Images on another grid, with covariance; the same stars in two lists.
 sections, overlaps

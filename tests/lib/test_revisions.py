@@ -179,6 +179,64 @@ def cosmic(folder):
     yield cosmetics.clean_cosmic_rays(file)
 
 
+def without_bias(name, **words):
+    return ccd.subtract_bias(trimmed(name, **words), bias=None)
+
+
+def saturated(folder):
+    name = write_frame("x.fits", light=500)
+    with fits.open(name, mode="update") as hdus:
+        hdus[0].data[4:12, 9] = 59000
+        hdus[0].data[7, 8:11] = 63000
+    frame = ccd.trim(ccd.subtract_overscan(name, method=mean_of_strip))
+    for n, words in enumerate(({}, {"bleeds_along": "x"}, {"grow": 0})):
+        yield ccd.flag_saturated(frame, out_names=f"{n}.fits", **words)
+
+
+def edges(folder):
+    yield ccd.flag_edges(trimmed("x.fits"), left=2, top=1)
+
+
+def straight(folder):
+    raw = without_bias("x.fits", light=20000)
+    for n, words in enumerate(
+        (
+            {"coefficients": [1.0, 0.02], "scale": 32768},
+            {"coefficients": [1.0, -0.02], "scale": 32768, "gives": "measured"},
+            {"points": [[10000, 10500], [19000, 20500]]},
+        )
+    ):
+        yield ccd.correct_nonlinearity(raw, out_names=f"{n}.fits", **words)
+
+
+def apart(folder):
+    df = DataFile("chips.fits", mode="new")
+    for ident, light in ((1, 500), (2, 20000)):
+        ndd = without_bias(f"c{ident}.fits", light=light)[0].copy()
+        ndd.ident = ident
+        df.append(ndd)
+    df.save()
+    yield ccd.correct_crosstalk(
+        "chips.fits", coefficients={"1": {"2": 0.002}},
+        corners={"1": "lower left", "2": "upper right"},
+    )  # fmt: skip
+
+
+def defects(folder):
+    pixels = np.full((64, 64), 1000.0) + (np.indices((64, 64)).sum(0) % 5 - 2) * 8
+    pixels[20:50, 30], pixels[10, 10], pixels[60, 5] = 900, 0, 2000
+    DataFile("flat.fits", data=[NDLater(pixels)], mode="new").save()
+    yield ccd.make_bad_pixel_mask("flat.fits", bpm="bpm.fits")
+
+
+def filled(folder):
+    frame = noisy("x.fits", light=512)
+    frame[0].mask = np.zeros(frame[0].shape, bool)
+    frame[0].mask[:, 9:11] = frame[0].mask[5, 20:24] = True
+    frame.save("masked.fits")
+    yield ccd.interpolate_flagged("masked.fits")
+
+
 def calibrated(folder):
     raw = write_frame("x.fits", light=512)
     area = {"xmin": 0, "xmax": NX, "ymin": 0, "ymax": NY}
@@ -308,7 +366,13 @@ CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
     "ccd.apply_flat": flat,
+    "ccd.correct_crosstalk": apart,
     "ccd.correct_gain": gain,
+    "ccd.correct_nonlinearity": straight,
+    "ccd.flag_edges": edges,
+    "ccd.flag_saturated": saturated,
+    "ccd.interpolate_flagged": filled,
+    "ccd.make_bad_pixel_mask": defects,
     "ccd.make_bias": biases,
     "ccd.make_dark": darks,
     "ccd.make_flat": flats,

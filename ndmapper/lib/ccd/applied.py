@@ -1,8 +1,9 @@
 """
 Which corrections a frame has had, so that none is applied twice by mistake.
 
-Each is counted in a card of the extension: APPBIAS, APPDARK, APPFLAT (pixel flat),
-APPILLUM (illumination) and APPFRNG (fringes). 0 means that there was none to apply.
+Each is counted in a card of the extension: APPBIAS, APPXTALK (crosstalk), APPLIN
+(non-linearity), APPDARK, APPFLAT (pixel flat), APPILLUM (illumination) and APPFRNG
+(fringes). 0 means that there was none to apply.
 """
 
 import logging
@@ -11,12 +12,20 @@ from typing import Any
 from ndmapper.data import NDLater
 from ndmapper.errors import InstrumentError, ParameterError
 
-__all__ = ["applied_card", "mark_none", "times_applied", "warn_without_bias"]
+__all__ = [
+    "applied_card",
+    "mark_none",
+    "require_bias",
+    "times_applied",
+    "warn_without_bias",
+]
 
 log = logging.getLogger(__name__)
 
 _CARDS = {
     "bias": ("APPBIAS", "biases subtracted"),
+    "crosstalk table": ("APPXTALK", "crosstalk tables subtracted by"),
+    "linearity curve": ("APPLIN", "linearity curves corrected by"),
     "dark": ("APPDARK", "darks subtracted"),
     "pixel flat": ("APPFLAT", "pixel flats divided by"),
     "illumination": ("APPILLUM", "illumination corrections divided by"),
@@ -70,3 +79,13 @@ def warn_without_bias(ndd: NDLater, so_that: str) -> None:
             "before, with bias=None if there is none",
             so_that,
         )
+
+
+def require_bias(ndd: NDLater, because: str) -> None:
+    """Refuse a frame from which no bias was subtracted, nor told that there is none."""
+    if times_applied(ndd.meta, "bias") is None:
+        msg = (
+            f"no bias was subtracted from this frame, but {because}; use subtract_bias "
+            "before, with bias=None if there is none"
+        )
+        raise ParameterError(msg)

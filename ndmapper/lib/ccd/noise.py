@@ -25,11 +25,12 @@ from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.steps import InstrumentTable, Range, Unit, run_task
 
-__all__ = ["add_variance", "correct_gain"]
+__all__ = ["add_variance", "correct_gain", "has_photon_noise"]
 
 log = logging.getLogger(__name__)
 
 _DONE = "VARMODEL"
+_PHOTONS = "photons + read noise"
 _LEAST_NOISE = 0.3
 """With less noise than so many steps, rounding is no independent noise."""
 
@@ -100,7 +101,7 @@ def add_variance(
         variance += ndd.variance
     result = ndd.replace(variance=narrowed(variance, np.dtype("f4")))
     stamp(result.meta, amplifiers)
-    model = "photons + read noise" if poisson else "read noise"
+    model = _PHOTONS if poisson else "read noise"
     result.meta[_DONE] = (model, "what the variance was made from")
     return result
 
@@ -158,6 +159,11 @@ def correct_gain(
     if result.meta.get("GAIN") in {r.gain for r in amplifiers}:
         result.meta["GAIN"] = 1.0
     return result
+
+
+def has_photon_noise(ndd: NDLater) -> bool:
+    """Whether `add_variance` counted the counts of a frame as photons."""
+    return ndd.variance is not None and ndd.meta.get(_DONE) == _PHOTONS
 
 
 def _warn_of_coarse_steps(amplifiers: Sequence[Readout], width: float) -> None:
