@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.neighbours import median_of
-
 __all__ = ["find_bad_pixels"]
 
 Array = npt.NDArray[np.float64]
@@ -96,12 +94,13 @@ class _Search:
         index = np.pad(index, half, mode="reflect")
         # The pixel itself is no measure of what is beside it.
         steps = np.delete(np.arange(2 * half + 1), half)
-        index = index[columns[:, None] + steps]
+        beside = [index[columns + step] for step in steps]
         for start in range(0, len(self.smooth), _ROWS):
             rows = slice(start, start + _ROWS)
-            level = median_of(self.smooth[rows][:, index], usable[rows][:, index])
+            values = np.where(usable[rows], self.smooth[rows], np.inf)
+            level = _medians([values[:, others] for others in beside])
             # Where all are bad, they are compared to the large-scale structure.
-            level = np.where(np.isnan(level), 1.0, level)
+            level = np.where(np.isfinite(level), level, 1.0)
             self.residual[rows, columns] = self.smooth[rows][:, columns] - level
 
     def deviation(self, usable: Mask) -> Array:
@@ -144,6 +143,22 @@ class _Search:
         for shift in range(2 * self.half + 1):
             worst = np.maximum(worst, padded[:, shift : shift + n])
         return _PART * worst
+
+
+def _medians(values: list[Array]) -> Array:
+    """Give the medians of some arrays without what is infinite; of nothing infinity."""
+    for last in range(len(values) - 1, 0, -1):
+        for n in range(last):
+            lower = np.minimum(values[n], values[n + 1])
+            values[n + 1] = np.maximum(values[n], values[n + 1])
+            values[n] = lower
+    if np.isfinite(values[-1]).all():
+        return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+    ordered = np.stack(values)
+    count = np.isfinite(ordered).sum(axis=0)[None]
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=0)
+    high = np.take_along_axis(ordered, np.minimum(count // 2, len(values) - 1), axis=0)
+    return np.asarray((low + high)[0] / 2)
 
 
 def _of_blocks(values: Array) -> Array:
@@ -194,8 +209,9 @@ def _bad_parts(
     values = np.where(usable, deviation, 0.0)
     scatter: list[float] = []
     candidates = np.zeros(deviation.shape[1], np.bool_)
+    total = _cumulative(values, usable)
     for length in lengths:
-        sums = _sums(values, usable, length)[0]
+        sums = _sums(*total, length)[0]
         known = sums[np.isfinite(sums)]
         width = scatter[-1] if scatter else 1.0
         if known.size >= _ENOUGH:
@@ -220,17 +236,21 @@ def _lengths(n: int) -> list[int]:
     return [*powers, n] if n > 1 else []
 
 
-def _sums(
-    values: Array, usable: Mask, length: int
-) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Sum parts of columns that overlap by half, by their standard deviation."""
-    step = max(1, length // 2)
-    starts = np.arange(0, len(values) - length + 1, step)
-    if starts[-1] + length < len(values):
-        starts = np.append(starts, len(values) - length)
+def _cumulative(values: Array, usable: Mask) -> tuple[Array, Array]:
+    """Sum values and their number along the columns, from 0 on."""
     zero = np.zeros((1, values.shape[1]))
     total = np.concatenate([zero, np.cumsum(values, axis=0)])
-    count = np.concatenate([zero, np.cumsum(usable, axis=0)])
+    return total, np.concatenate([zero, np.cumsum(usable, axis=0)])
+
+
+def _sums(
+    total: Array, count: Array, length: int
+) -> tuple[Array, npt.NDArray[np.intp]]:
+    """Sum parts of columns that overlap by half, by their standard deviation."""
+    rows = len(total) - 1
+    starts = np.arange(0, rows - length + 1, max(1, length // 2))
+    if starts[-1] + length < rows:
+        starts = np.append(starts, rows - length)
     n = count[starts + length] - count[starts]
     sums = total[starts + length] - total[starts]
     enough = n >= max(2, length / 2)
@@ -249,8 +269,9 @@ def _most_significant(
 ) -> slice | None:
     """Find the part of a column that deviates most, from its first to its last row."""
     best, rows = 1.0, None
+    total = _cumulative(values, usable)
     for length, width in zip(lengths, scatter, strict=True):
-        sums, starts = _sums(values, usable, length)
+        sums, starts = _sums(*total, length)
         ratio = np.nan_to_num(sums[:, 0] / width)
         ratio = np.where(ratio < 0, -ratio / low, ratio / high)
         at = int(np.argmax(ratio))

@@ -24,6 +24,13 @@ class Curve:
     # Measured counts up to which it holds; beyond, it goes on as a straight line.
     limit: float
 
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            msg = (
+                f"a curve of counts begins at 0, so that it cannot end at {self.limit}"
+            )
+            raise ValueError(msg)
+
     def correct(self, measured: npt.ArrayLike) -> tuple[Array, Array]:
         """
         Give the true counts, and the derivative by the measured ones.

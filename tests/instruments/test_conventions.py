@@ -97,6 +97,11 @@ def test_value_of_a_name_of_none_suggests_one():
         load_flags("gemini").value("SATURATE")
 
 
+def test_flag_that_steps_add_is_known_and_not_set():
+    assert load_flags("hst").value("INTERPOLATED") == 0
+    assert load_flags("gemini").value("-INTERPOLATED") & 0xFFFF == 0xFFFF
+
+
 def test_names_lists_bits_also_without_name():
     assert load_flags("gemini").names(1 | 8 | 512) == [
         "bad_pixel",

@@ -66,6 +66,13 @@ def test_points_are_joined_by_straight_lines():
     assert curve.limit == 3000
 
 
+def test_limit_is_above_zero():
+    with pytest.raises(ValueError, match="cannot end at -5"):
+        curve_of_polynomial([1.0], limit=-5)
+    with pytest.raises(ValueError, match="cannot end at 0"):
+        curve_of_points([(1, 1)], limit=0.0)
+
+
 @pytest.mark.parametrize(
     ("make", "given", "match"),
     [

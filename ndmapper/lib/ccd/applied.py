@@ -7,15 +7,18 @@ Each is counted in a card of the extension: APPBIAS, APPXTALK (crosstalk), APPLI
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+from astropy import units as u
+
 from ndmapper.data import NDLater
-from ndmapper.errors import InstrumentError, ParameterError
+from ndmapper.errors import InstrumentError, ParameterError, UnitError
 
 __all__ = [
     "applied_card",
     "mark_none",
-    "require_bias",
+    "require_counts",
     "times_applied",
     "warn_without_bias",
 ]
@@ -81,11 +84,37 @@ def warn_without_bias(ndd: NDLater, so_that: str) -> None:
         )
 
 
-def require_bias(ndd: NDLater, because: str) -> None:
-    """Refuse a frame from which no bias was subtracted, nor told that there is none."""
+def require_counts(
+    ndd: NDLater, step: str, because: str, *, before: Sequence[str]
+) -> None:
+    """
+    Refuse a frame whose numbers are not yet, or no longer, counts above the bias.
+
+    Raises
+    ------
+    ParameterError
+        If no bias was subtracted, nor told that there is none, or a correction was
+        applied that the step comes before.
+    UnitError
+        If the frame is not in adu.
+    """
+    if ndd.unit is not None and ndd.unit != u.adu:
+        msg = (
+            f"{because}, in adu, but the frame is in {ndd.unit}; use {step} before "
+            "correct_gain"
+        )
+        raise UnitError(msg)
     if times_applied(ndd.meta, "bias") is None:
         msg = (
             f"no bias was subtracted from this frame, but {because}; use subtract_bias "
             "before, with bias=None if there is none"
         )
         raise ParameterError(msg)
+    for kind in before:
+        if times_applied(ndd.meta, kind):
+            msg = (
+                f"this frame was corrected by a {kind} already, so that its counts are "
+                f"not those that were measured; use {step} before, for the frames of "
+                "which calibrations are made, too"
+            )
+            raise ParameterError(msg)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from astropy import units as u
 
 from ndmapper.data import DataFile, Flag, NDLater
-from ndmapper.errors import ParameterError, ShapeError, UnitError
-from ndmapper.lib.ccd.applied import applied_card, require_bias
+from ndmapper.errors import ParameterError, ShapeError
+from ndmapper.lib.ccd.applied import applied_card, require_counts
 from ndmapper.lib.ccd.readout import (
     Readout,
     image_of,
@@ -79,7 +79,8 @@ def correct_crosstalk(
     ------
     ParameterError
         If coefficients or corners are missing or of amplifiers that are not there; if
-        no bias was subtracted, or the frame was corrected before.
+        no bias was subtracted, or non-linearity, dark or flat corrected already; or if
+        the frame was corrected before.
     ShapeError
         If amplifiers that disturb each other have different shapes.
     UnitError
@@ -88,13 +89,12 @@ def correct_crosstalk(
     images = [image_of(ndd) for ndd in df]
     cards = [applied_card(ndd, "crosstalk table", again=again) for ndd in images]
     for ndd in images:
-        require_bias(ndd, "crosstalk is a part of the counts above the bias")
-        if ndd.unit is not None and ndd.unit != u.adu:
-            msg = (
-                f"crosstalk is corrected in adu, but the frame is in {ndd.unit}; use "
-                "correct_crosstalk before correct_gain"
-            )
-            raise UnitError(msg)
+        require_counts(
+            ndd,
+            "correct_crosstalk",
+            "crosstalk is a part of the counts above the bias",
+            before=("linearity curve", "dark", "pixel flat", "illumination"),
+        )
     known = [readouts(ndd, instrument=instrument) for ndd in images]
     parts = _parts(images, known)
     table = _checked(coefficients, corners, parts)
@@ -269,12 +269,11 @@ class _Result:
     def made(self, amplifiers: Sequence[Readout], card: tuple[str, Any]) -> NDLater:
         """Make the extension."""
         ndd = self.ndd
-        double = ndd.dtype == np.float64
         variance = None
         if self.variance is not None:
             variance = narrowed(self.variance, np.dtype("f4"))
         result = ndd.replace(
-            data=self.data if double else self.data.astype(np.float32),
+            data=self.data.astype(np.result_type(ndd.dtype, np.float32), copy=False),
             variance=variance,
             flags=flags_with(ndd, (self.bad, Flag.BAD)),
             unit=ndd.unit or u.adu,

@@ -224,7 +224,7 @@ def interpolate_flagged(
     replaced &= wanted
     result = ndd.replace(
         data=np.where(replaced, values, ndd.data).astype(
-            ndd.dtype if ndd.dtype.kind == "f" else np.float32
+            np.result_type(ndd.dtype, np.float32)
         )
     )
     if variance is not None and spread is not None:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from astropy import units as u
 
 from ndmapper.data import Flag, NDLater
-from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.ccd.applied import applied_card, require_bias, times_applied
+from ndmapper.errors import ParameterError
+from ndmapper.lib.ccd.applied import applied_card, require_counts
 from ndmapper.lib.ccd.noise import has_photon_noise
 from ndmapper.lib.ccd.readout import (
     Readout,
@@ -99,7 +99,12 @@ def correct_nonlinearity(
     """
     given = _Given(coefficients, scale or 1.0, gives == "measured", points, limit)
     key, card = applied_card(ndd, "linearity curve", again=again)
-    _refuse_other_order(ndd)
+    require_counts(
+        ndd,
+        "correct_nonlinearity",
+        "non-linearity depends on the counts above the bias",
+        before=("dark", "pixel flat", "illumination"),
+    )
     ndd = image_of(ndd)
     amplifiers = readouts(ndd, instrument=instrument)
     data = np.array(ndd.data, np.float64)
@@ -126,9 +131,8 @@ def correct_nonlinearity(
         variance = np.asarray(ndd.variance, np.float64) * slope**2
         variance = variance if photons is None else variance + photons
         variance = narrowed(variance, np.dtype("f4"))
-    double = ndd.dtype == np.float64
     result = ndd.replace(
-        data=data if double else data.astype(np.float32),
+        data=data.astype(np.result_type(ndd.dtype, np.float32), copy=False),
         variance=variance,
         flags=flags_with(ndd, (beyond, Flag.NONLINEAR)),
         unit=ndd.unit or u.adu,
@@ -143,25 +147,6 @@ def correct_nonlinearity(
         f"largest_correction{where}": float(change) * u.adu,
     })  # fmt: skip
     return result
-
-
-def _refuse_other_order(ndd: NDLater) -> None:
-    """Refuse a frame whose counts are not those that the detector has measured."""
-    if ndd.unit is not None and ndd.unit != u.adu:
-        msg = (
-            f"non-linearity is corrected in adu, but the frame is in {ndd.unit}; use "
-            "correct_nonlinearity before correct_gain"
-        )
-        raise UnitError(msg)
-    require_bias(ndd, "non-linearity depends on the counts above the bias")
-    for kind in ("dark", "pixel flat", "illumination"):
-        if times_applied(ndd.meta, kind):
-            msg = (
-                f"this frame was corrected by a {kind} already, so that its counts are "
-                "not those that were measured; use correct_nonlinearity before, for "
-                "the frames of which it was made, too"
-            )
-            raise ParameterError(msg)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,10 @@ def test_frames_of_another_kind_are_refused():
     with pytest.raises(UnitError, match="before correct_gain"):
         run(ndd_of(sky(), unit="electron"))
     ndd = ndd_of(sky())
+    ndd.meta["APPLIN"] = 1
+    with pytest.raises(ParameterError, match="by a linearity curve already"):
+        run(ndd)
+    ndd = ndd_of(sky())
     places = [PLACES["A"], (slice(0, NY), slice(NX, NX + 10))]
     stamp(
         ndd.meta, [Readout(name=n, data=p) for n, p in zip("AB", places, strict=True)]

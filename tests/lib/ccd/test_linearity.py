@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from ndmapper import run_task
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.ccd import (
@@ -148,6 +150,31 @@ def test_frame_with_bias_and_frames_corrected_before_are_refused():
 def test_what_cannot_be_is_refused(words, match):
     with pytest.raises(ParameterError, match=match):
         correct_nonlinearity(without_bias(np.ones(SHAPE)), **words)
+
+
+@pytest.mark.iraf
+def test_irlincor_gives_the_same_counts(need, folder):
+    need("iraf")
+    data = np.linspace(1, 60000, SHAPE[0] * SHAPE[1]).reshape(SHAPE).astype("f4")
+    fits.PrimaryHDU(data).writeto("x.fits")
+    theirs = run_task(
+        "noao.imred.irred.irlincor", inputs={"input": "x.fits"},
+        outputs={"output": "y.fits"}, coeff1=1.01, coeff2=0.03, coeff3=-0.002,
+    )  # fmt: skip
+    ours = correct_nonlinearity(
+        without_bias(data), coefficients=[1.01, 0.03, -0.002], scale=32767
+    )
+    np.testing.assert_allclose(ours.data, theirs["output"][0][0].data, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "result"), [("u2", "f4"), ("f4", "f4"), ("i4", "f8"), ("f8", "f8")]
+)
+def test_type_holds_all_digits(dtype, result):
+    raw = NDLater(np.full(SHAPE, 7, dtype), ident=1, unit="adu")
+    stamp(raw.meta, amplifiers())
+    raw.meta["APPBIAS"] = 0
+    assert correct_nonlinearity(raw, coefficients=[1.0]).dtype == result
 
 
 TABLE = """
