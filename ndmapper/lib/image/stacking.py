@@ -365,9 +365,9 @@ def _ratios(data: Array, variance: Array | None, good: npt.NDArray[np.bool_]) ->
     """Tell from some of the pixels which images are noisier than others."""
     n = len(data)
     step = max(1, good[0].size // _RATIO_PIXELS)
-    some, are_good = (part.reshape(n, -1)[:, ::step] for part in (data, good))
     of_some = None if variance is None else variance.reshape(n, -1)[:, ::step]
-    return frame_ratios(some, of_some, are_good)
+    are_good = good.reshape(n, -1)[:, ::step]
+    return frame_ratios(data.reshape(n, -1)[:, ::step], of_some, are_good)
 
 
 def _covariance_table(maps: Sequence[PixelMap], grid: Grid) -> Table:
