@@ -1,6 +1,8 @@
 """Stacking images on a common grid of the sky."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,14 +27,20 @@ from ndmapper.lib.shared_masters import (
     parts_of,
     write_names,
 )
-from ndmapper.numerics.combine import combine
+from ndmapper.numerics.clipping import Rejection
+from ndmapper.numerics.combine import Combined, combine
+from ndmapper.numerics.combined_variance import rejected_variance_factor
 from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.outliers import REACH, find_outliers, mean_of_used
+from ndmapper.numerics.pooled_noise import frame_ratios
 from ndmapper.numerics.resample import resample, sum_variance_factor
 from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.numerics.statistics import clip_scatter
 from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["COVARIANCE", "noise_factor", "stack_images"]
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
 
@@ -44,6 +52,15 @@ _CHUNK = 1 << 26
 
 _BYTES = 200
 """Bytes that a pixel of an image takes while it is resampled."""
+
+_KEPT = 40
+"""And so many while the images are combined."""
+
+_RATIO_PIXELS = 2**15
+"""So many pixels tell which images are noisier."""
+
+_MANY_REJECTED = 0.05
+"""An image that loses a larger share of its pixels is named."""
 
 _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
@@ -70,7 +87,10 @@ def stack_images(
         Images with world coordinates, and best with variance. All extensions go onto
         one grid, that of the first image without its distortions.
     method : {'mean', 'median', 'sigclip'}
-        How they are combined, after they were put onto the grid.
+        How they are combined, after they were put onto the grid. ``'sigclip'`` is a
+        mean without the values that do not agree with the others within their noise,
+        and without the neighbours of these. Where stars make the image steep, values
+        may differ by more: interpolation and seeing change them.
     low, high : float
         Limits of the clipping [standard deviations].
     scale : sequence of float, optional
@@ -124,7 +144,9 @@ def stack_images(
     if level == "median":
         for source in sources:
             source.offset = sources[0].median - source.median
-    stack = _combined(sources, grid, method=method, low=low, high=high)
+    stack, rejected = _combined(sources, grid, method=method, low=low, high=high)
+    if method == "sigclip":
+        rejected.report(names)
     table = _covariance_table(sources, noises, grid)
     stack.tables[COVARIANCE] = table
     write_names(stack.meta, masters.names)
@@ -194,6 +216,8 @@ class _Source:
 
     def shares(self) -> dict[int, float]:
         """Find which part of the variance of the image each noise is."""
+        if not self.noises or not self.image.has("uncertainty"):
+            return {}
         rows = middle_rows(self.image)
         whole = np.asarray(ImageRows(self.image, "uncertainty")[rows], np.float64)
         found = {}
@@ -251,58 +275,190 @@ class _Source:
         return variance
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Method:
+    """How images are combined once they are on the grid."""
+
+    name: str
+    low: float
+    high: float
+    bad_flags: int
+    no_data: int
+    doubtful: int
+
+    def combine(self, parts: "_Parts") -> Combined:
+        """Combine some rows."""
+        return combine(
+            parts.data,
+            parts.variance,
+            parts.flags,
+            method=self.name,
+            low=self.low,
+            high=self.high,
+            bad_flags=self.bad_flags,
+            no_data_flag=self.no_data,
+            doubtful_flag=self.doubtful,
+        )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Some rows of the images that have a part in them."""
+
+    numbers: Sequence[int]
+    placed: Sequence[Placed]
+    has_variance: bool
+
+    @property
+    def data(self) -> list[Array]:
+        """The values of each image."""
+        return [part.data for part in self.placed]
+
+    @property
+    def variance(self) -> list[Any] | None:
+        """The variances of each image, if all have one."""
+        return [part.variance for part in self.placed] if self.has_variance else None
+
+    @property
+    def flags(self) -> list[npt.NDArray[Any]]:
+        """The flags of each image."""
+        return [part.flags for part in self.placed]
+
+
+@dataclass
+class _Rejected:
+    """How many values of each image were good, and how many of these were rejected."""
+
+    good: Array
+    lost: Array
+
+    def report(self, names: Sequence[str]) -> None:
+        """Say which share was rejected, and name images that lost much."""
+        share = self.lost / np.maximum(self.good, 1)
+        worst = int(np.argmax(share))
+        qc(
+            rejected=float(self.lost.sum() / max(self.good.sum(), 1)),
+            most_rejected=float(share[worst]),
+            most_rejected_in=names[worst],
+        )
+        for name, part in zip(names, share, strict=True):
+            if part > _MANY_REJECTED:
+                log.warning(
+                    "%s: %.0f %% of the pixels were rejected; leave it out, or bring "
+                    "the images together by scale= and level=", name, 100 * part,
+                )  # fmt: skip
+
+
 def _combined(
     sources: Sequence[_Source], grid: Grid, *, method: str, low: float, high: float
-) -> NDLater:
+) -> tuple[NDLater, _Rejected]:
     """Combine images on the grid, some rows at a time."""
     first = sources[0].image
     no_data = first.flag_table.like_own(Flag.NO_DATA) or int(Flag.NO_DATA)
+    how = _Method(
+        name=method, low=low, high=high, bad_flags=first.bad_flags, no_data=no_data,
+        doubtful=first.flag_table.like_own(Flag.BAD),
+    )  # fmt: skip
     has_variance = all(source.image.has("uncertainty") for source in sources)
     ny, nx = grid.shape
     data = np.full(grid.shape, np.nan, np.float32)
     variance = np.full(grid.shape, np.nan, np.float32)
     flags = widened(np.zeros(grid.shape, FLAGS_DTYPE), no_data)
     flags |= flags.dtype.type(no_data)
-    step = max(1, _CHUNK // (_BYTES * nx * len(sources)))
+    rejected = _Rejected(np.zeros(len(sources)), np.zeros(len(sources)))
+    margin = REACH if method == "sigclip" else 0
+    step = max(1, _CHUNK // ((_BYTES + _KEPT * len(sources)) * nx))
     for start in range(0, ny, step):
-        stop = min(ny, start + step)
-        found = [
-            part
-            for source in sources
-            if (part := source.on_grid(start, stop, no_data)) is not None
-        ]
-        if not found:
+        rows = slice(start, min(ny, start + step))
+        around = slice(max(0, start - margin), min(ny, rows.stop + margin))
+        parts = _on_grid(sources, around, no_data, has_variance=has_variance)
+        if parts is None:
             continue
-        result = combine(
-            [part.data for part in found],
-            [part.variance for part in found] if has_variance else None,
-            [part.flags for part in found],
-            method=method,
-            low=low,
-            high=high,
-            bad_flags=first.bad_flags,
-            no_data_flag=no_data,
-        )
-        rows = slice(start, stop)
-        data[rows] = result.data
+        inner = slice(start - around.start, rows.stop - around.start)
+        result = how.combine(parts)
+        if method == "sigclip":
+            result = _look_again(result, parts, how, inner, rejected)
+        data[rows] = result.data[inner]
         noise = result.variance
-        if any(part.deviations for part in found):
-            noise = noise + variance_in_common(found, result.count)
-        variance[rows] = narrowed(noise, np.dtype("f4"))
+        if any(part.deviations for part in parts.placed):
+            noise = noise + variance_in_common(parts.placed, result.count)
+        variance[rows] = narrowed(noise[inner], np.dtype("f4"))
         if flags.dtype < result.flags.dtype:
             flags = flags.astype(result.flags.dtype)
-        flags[rows] = result.flags
+        flags[rows] = result.flags[inner]
     known = has_variance or len(sources) > 1
-    meta = first.meta.copy()
     stack = NDLater(
         data,
         variance=variance if known else None,
         flags=flags,
         unit=first.unit,
-        meta=meta,
+        meta=first.meta.copy(),
     )
     stack.wcs = grid.wcs
-    return stack
+    return stack, rejected
+
+
+def _on_grid(
+    sources: Sequence[_Source], rows: slice, no_data: int, *, has_variance: bool
+) -> _Parts | None:
+    """Resample what lies in some rows of the grid; None if nothing does."""
+    found = {
+        number: part
+        for number, source in enumerate(sources)
+        if (part := source.on_grid(rows.start, rows.stop, no_data)) is not None
+    }
+    if not found:
+        return None
+    return _Parts([*found], [*found.values()], has_variance)
+
+
+def _look_again(
+    result: Combined, parts: _Parts, how: _Method, inner: slice, rejected: _Rejected
+) -> Combined:
+    """Reject hits with what surrounds them, and leave the cores of stars alone."""
+    data = np.stack(parts.data)
+    flags = np.stack([part.astype(result.flags.dtype) for part in parts.flags])
+    usable = np.isfinite(data)
+    given = None if parts.variance is None else np.stack(parts.variance)
+    if given is not None:
+        usable &= np.isfinite(given)
+    bad = flags.dtype.type(how.bad_flags & int(np.iinfo(flags.dtype).max))
+    good = usable & ((flags & bad) == 0)
+    good = np.where(good.any(axis=0), good, usable)
+    ratio = _ratios(data, given, good)
+    # Without variances, what the noise of a value was taken for.
+    noise = np.asarray(result.variance, np.float64) * np.maximum(result.count, 1)
+    variance = noise * ratio[:, None, None] if given is None else given
+    rule = Rejection(kind="noise", low=how.low, high=how.high)
+    mean = np.asarray(result.data, np.float64)
+    suspect = (result.rejected > 0) | ((result.flags & how.doubtful) != 0)
+    found = find_outliers(
+        data, variance, good, rule, mean=mean, suspect=suspect, ratio=ratio
+    )
+    at = found.changed & ~found.doubtful
+    used = found.used[:, at]
+    level, of_level = mean_of_used(data[:, at], variance[:, at], used)
+    factors = [1.0] * 3 + [
+        rejected_variance_factor(n, rule, parts.variance is not None)
+        for n in range(3, len(data) + 1)
+    ]
+    result.data[at] = level
+    result.count[at] = used.sum(axis=0)
+    result.variance[at] = of_level * np.array(factors)[good[:, at].sum(axis=0)]
+    result.flags[at] = np.bitwise_or.reduce(np.where(used, flags[:, at], 0), axis=0)
+    for number, keeps, has in zip(parts.numbers, found.used, good, strict=True):
+        rejected.good[number] += has[inner].sum()
+        rejected.lost[number] += (has & ~keeps)[inner].sum()
+    return result
+
+
+def _ratios(data: Array, variance: Array | None, good: npt.NDArray[np.bool_]) -> Array:
+    """Tell from some of the pixels which images are noisier than others."""
+    n = len(data)
+    step = max(1, good[0].size // _RATIO_PIXELS)
+    of_some = None if variance is None else variance.reshape(n, -1)[:, ::step]
+    are_good = good.reshape(n, -1)[:, ::step]
+    return frame_ratios(data.reshape(n, -1)[:, ::step], of_some, are_good)
 
 
 def _covariance_table(

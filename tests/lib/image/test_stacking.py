@@ -27,11 +27,11 @@ def coordinates(dx, dy, angle=0.0):
     return wcs
 
 
-def scene(wcs, transparency=1.0, sky=SKY):
+def scene(wcs, transparency=1.0, sky=SKY, fwhm=FWHM):
     """Image the stars, which stand at their places on the first image."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     image = np.full(SHAPE, sky)
-    sigma = FWHM / 2.3548
+    sigma = fwhm / 2.3548
     first = coordinates(0, 0)
     for star_x, star_y, flux in STARS:
         at_x, at_y = wcs.all_world2pix(*first.all_pix2world(star_x, star_y, 0), 0)
@@ -40,9 +40,9 @@ def scene(wcs, transparency=1.0, sky=SKY):
     return image
 
 
-def exposure(rng, number, dither, *, angle=0.0, transparency=1.0, sky=SKY):
+def exposure(rng, number, dither, *, angle=0.0, **seen):
     wcs = coordinates(*dither, angle)
-    true = scene(wcs, transparency, sky)
+    true = scene(wcs, **seen)
     data = rng.poisson(true) + rng.normal(0, READ_NOISE, SHAPE)
     variance = true + READ_NOISE**2
     ndd = NDLater(data, variance=variance, unit=u.electron, ident=1, wcs=wcs)
@@ -200,3 +200,117 @@ def test_images_of_different_fields_are_refused(degrees):
     files[1][0].wcs = other
     with pytest.raises(ParameterError, match=r"far\.fits\[1\] lies"):
         stack_images(files, save=False)
+
+
+def trail(height, width=1.2):
+    """Give the light of a satellite that crosses the frame, and no star."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    away = (y - 60 + 0.4 * x) / np.hypot(1, 0.4)
+    return height * np.exp(-(away**2) / (2 * width**2))
+
+
+def on_first_grid(image, dither):
+    """Put an image without noise onto the grid of the stack."""
+    frames = [
+        DataFile(f"{n}.fits", data=[NDLater(data, ident=1, wcs=coordinates(*shift))])
+        for n, (data, shift) in enumerate([(np.zeros(SHAPE), (0, 0)), (image, dither)])
+    ]
+    return 2 * stack_images.func(frames, method="mean", covers="first").data
+
+
+@pytest.mark.parametrize(
+    ("height", "least"), [(8, 0.85), (20, 0.97), (100, 0.995), (1000, 0.999)]
+)
+def test_trails_are_gone_with_their_wings(height, least):
+    sigma = np.hypot(SKY**0.5, READ_NOISE)
+    files = night()
+    light = trail(height * sigma)
+    files[2][0].data = files[2][0].data + light
+    found = stack_images.func(files, covers="first")
+    clean = stack_images.func(night(), covers="first")
+    inside = np.s_[10:-10, 10:-10]
+    there = on_first_grid(light, DITHERS[2])[inside]
+    left = (found.data - clean.data)[inside]
+    seen = there > 0.1 * sigma
+    gone = 1 - left[seen].sum() / (there[seen].sum() / len(files))
+    assert gone > least
+    # What is left is what fewer frames have of noise, and a trail below the limit.
+    pull = left / np.sqrt(clean.variance[inside])
+    assert np.abs(pull).max() < 4
+    away = there < 1e-6 * sigma
+    assert np.mean(left[away] != 0) < 5e-3
+
+
+def test_what_was_rejected_is_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    files = night()
+    files[2][0].data = files[2][0].data + trail(2000, width=3.0)
+    for df in files:
+        df.save()
+    stack = stack_images([df.filename for df in files], covers="first", stack="s.fits")
+    values = stack.record[-1]["qc"]
+    # Some fifteen of 90 rows of one frame of six.
+    assert 0.1 < values["most_rejected"] < 0.35
+    assert values["most_rejected_in"] == "x2.fits[1]"
+    assert values["rejected"] == pytest.approx(values["most_rejected"] / 6, rel=0.1)
+    assert "x2.fits[1]: " in caplog.text
+
+
+def test_false_rejections_are_rare():
+    # Of normal noise 6e-5 are beyond 4 standard deviations, each with eight neighbours.
+    flags = []
+    for seed in range(3):
+        files = night(seed, transparency=[0] * 6)
+        clipped = stack_images.func(files, covers="first")
+        mean = stack_images.func(files, covers="first", method="mean")
+        flags.append(np.mean(clipped.data != mean.data))
+    assert np.mean(flags) < 6 * 1e-3
+
+
+@pytest.mark.parametrize("with_variance", [True, False])
+def test_clipped_stacks_of_unequal_noise(with_variance):
+    rng = np.random.default_rng(4)
+    files = []
+    for n, dither in enumerate(DITHERS):
+        noise = 60.0 if n in (1, 4) else 15.0
+        data = rng.normal(SKY, noise, SHAPE)
+        ndd = NDLater(data, unit=u.electron, ident=1, wcs=coordinates(*dither))
+        if with_variance:
+            ndd.variance = np.full(SHAPE, noise**2)
+        files.append(DataFile(f"x{n}.fits", data=[ndd]))
+    clipped = stack_images.func(files, covers="first")
+    mean = stack_images.func(files, covers="first", method="mean")
+    assert np.mean(clipped.data != mean.data) < 0.01
+    inside = np.s_[8:-8, 8:-8]
+    pull = (clipped.data - SKY)[inside] / np.sqrt(clipped.variance[inside])
+    # Seven thousand pixels that share noise: 2 percent; pooled noise is that at one
+    # place between the pixels.
+    assert np.std(pull) == pytest.approx(1, abs=0.05 if with_variance else 0.2)
+
+
+@pytest.mark.parametrize("seeing", [[2.5] * 6, [2.6, 2.9, 3.3, 2.7, 3.8, 3.0]])
+def test_stars_keep_their_light_in_clipped_stacks(seeing):
+    rng = np.random.default_rng(3)
+    files = []
+    for n, (dither, fwhm) in enumerate(zip(DITHERS, seeing, strict=True)):
+        files.append(exposure(rng, n, dither, transparency=10.0, fwhm=fwhm))
+    clipped = stack_images.func(files, covers="first")
+    mean = stack_images.func(files, covers="first", method="mean")
+    for x, y, light in STARS:
+        lost = flux(mean.data, x, y) - flux(clipped.data, x, y)
+        assert abs(lost) < 0.002 * 10 * light
+        assert not clipped.flags[round(y) - 2 : round(y) + 3, round(x)].any()
+
+
+def test_two_images_that_disagree_are_flagged():
+    files = night()[:2]
+    files[1][0].data[40:42, 60:62] += 5000
+    stack = stack_images.func(files, covers="first")
+    at_x, at_y = coordinates(0, 0).all_world2pix(
+        *coordinates(*DITHERS[1]).all_pix2world(60.5, 40.5, 0), 0
+    )
+    near = np.s_[round(float(at_y)) - 1 : round(float(at_y)) + 2, round(float(at_x))]
+    assert (stack.flags[near] & 1).any()
+    # But not the stars, whose cores differ by how they were interpolated.
+    x, y, _ = STARS[0]
+    assert not (stack.flags[round(y) - 3 : round(y) + 4, round(x)] & 1).any()
