@@ -334,14 +334,7 @@ def combine_ndds(
 
 
 def check_frames(files: Sequence[DataFile]) -> None:
-    """
-    Refuse files whose extensions cannot be combined.
-
-    Raises
-    ------
-    IdentError, ShapeError, UnitError
-        If the files do not have the same extensions, of one shape and unit.
-    """
+    """Refuse files that do not have the same extensions, of one shape and unit."""
     first = files[0]
     for df in files[1:]:
         if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):

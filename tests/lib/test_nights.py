@@ -16,7 +16,8 @@ from ndmapper import config
 from ndmapper.data import DataFileList, Flag
 from ndmapper.lib import ccd, image
 from ndmapper.lib.cosmetics import clean_cosmic_rays
-from ndmapper.lib.simulate import Night, Scene, Star, simulate_night
+from ndmapper.lib.simulate import Night, simulate_night
+from ndmapper.lib.simulate.sky import Scene, Star
 
 pytest.importorskip("photutils", reason="the extra ccd is not installed")
 pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
