@@ -334,7 +334,21 @@ def combine_ndds(
 
 
 def check_frames(files: Sequence[DataFile]) -> None:
-    """Refuse files that do not have the same extensions, of one shape and unit."""
+    """
+    Refuse files that do not have the same extensions, of one shape and unit.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        The files, at least one.
+
+    Raises
+    ------
+    IdentError, ShapeError, UnitError
+        If extensions, shapes or units differ.
+    ParameterError
+        If there are no images.
+    """
     first = files[0]
     for df in files[1:]:
         if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):
