@@ -384,12 +384,19 @@ def combine_ndds(
 
 def check_frames(files: Sequence[DataFile]) -> None:
     """
-    Refuse files whose extensions cannot be combined.
+    Refuse files that do not have the same extensions, of one shape and unit.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        The files, at least one.
 
     Raises
     ------
     IdentError, ShapeError, UnitError
-        If the files do not have the same extensions, of one shape and unit.
+        If extensions, shapes or units differ.
+    ParameterError
+        If there are no images.
     """
     first = files[0]
     for df in files[1:]:

@@ -5,6 +5,8 @@ A CCD with two amplifiers in one image, a mosaic of extensions, and a CMOS camer
 without overscan, whose table is that of any frame by N.I.N.A.
 """
 
+import sys
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -14,7 +16,8 @@ from ndmapper import config
 from ndmapper.data import DataFileList, Flag
 from ndmapper.lib import ccd, image
 from ndmapper.lib.cosmetics import clean_cosmic_rays
-from ndmapper.lib.simulate import Night, Scene, Star, simulate_night
+from ndmapper.lib.simulate import Night, simulate_night
+from ndmapper.lib.simulate.sky import Scene, Star
 
 pytest.importorskip("photutils", reason="the extra ccd is not installed")
 pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
@@ -42,7 +45,7 @@ saturation = "SATURATE"
 CAMERAS = {
     "image": {"amplifiers": 2, "shape": (160, 96)},
     "extensions": {"amplifiers": 2, "shape": (160, 96)},
-    "cmos": {"amplifiers": 1, "shape": (160, 192), "darks": 5},
+    "cmos": {"amplifiers": 1, "shape": (160, 192), "darks": 3},
 }
 READ_NOISE = 1.6
 """Of the CMOS camera, as measured; its headers do not say [electron]."""
@@ -73,7 +76,7 @@ class Reduction:
         self.truth = simulate_night(
             folder / "raw",
             Night(
-                layout=layout, biases=5, flats=5, science=6, rays=20, satellites=1,
+                layout=layout, biases=4, flats=3, science=4, rays=20, satellites=1,
                 saturated_star=False, pointing=(150.0, 2.0), **CAMERAS[layout],
             ),
             field(),
@@ -173,6 +176,8 @@ def night(request, tmp_path_factory):
     (folder / "simccd.toml").write_text(TABLE)
     patch = pytest.MonkeyPatch()
     patch.chdir(folder)
+    # Figures take the most time.
+    patch.setitem(sys.modules, "matplotlib.figure", None)
     table = str(folder / "simccd.toml") if request.param == "image" else None
     with config.using(reprocess=True, logfile=None, instrument=table):
         reduced = Reduction(request.param, folder)

@@ -25,13 +25,10 @@ from ndmapper.lib.simulate.muse import (
     simulate_muse_night,
 )
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
-from ndmapper.lib.simulate.sky import Scene, Star
 
 __all__ = [
     "MuseDetector",
     "Night",
-    "Scene",
-    "Star",
     "Truth",
     "simulate_hawki_darks",
     "simulate_hawki_stars",

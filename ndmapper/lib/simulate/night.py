@@ -280,5 +280,5 @@ def _exposures(
             trails = [satellite_trail(chance, shape) for _ in range(night.satellites)]
             truth.trails[name] = sum(trails, np.zeros(shape))
             light = light + truth.trails[name]
-        light = rng.poisson(light * camera.response + dark)
-        yield kind, light + truth.charge[name]
+        electrons = rng.poisson(light * camera.response + dark)
+        yield kind, electrons + truth.charge[name]
