@@ -9,7 +9,8 @@ import numpy.typing as npt
 from astropy.table import Column, Table, vstack
 
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.errors import ParameterError
+from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.alike import check_alike
 from ndmapper.lib.figures import new_figure
 from ndmapper.lib.image.aperture import (
     Annulus,
@@ -56,6 +57,7 @@ def make_light_curves(
     site: Annotated[Site | None, OfInstrument()] = None,
     time_is: Annotated[TimeIs | None, OfInstrument()] = None,
     exposure: Annotated[float | None, Range(gt=0)] = None,
+    mixed: str | Sequence[str] = ("exptime",),
 ) -> Table:
     """
     Measure given stars in many frames: ``make_light_curves(frames, sources=list)``.
@@ -71,8 +73,14 @@ def make_light_curves(
     comparison : sequence of int, optional
         Numbers (id) of stars that are constant. With them there are differential
         magnitudes, relative to the mean of these stars.
-    radius, annulus, level, clip
-        As for `aperture_photometry`; the same in all frames.
+    radius : float, optional
+        As for `aperture_photometry`, and the same in all frames; so are the next ones.
+    annulus : (float, float), 'auto' or None
+        Inner and outer radius of the annulus of the background [pixel].
+    level : {'mean', 'median'}
+        What is taken of its pixels that are left by clipping.
+    clip : float
+        Limit of this clipping [standard deviations].
     target : (float, float), optional
         Right ascension and declination [degree, ICRS] of all stars; it is needed where
         neither the list nor the frames have celestial coordinates.
@@ -86,6 +94,9 @@ def make_light_curves(
         DATE-BEG and DATE-END are its limits, and any other is its start.
     exposure : float, optional
         Exposure time [s]; by default that of each header.
+    mixed : str or sequence of str
+        In what the frames may differ, by the names of descriptors, as for `combine`.
+        Fluxes are not divided by the exposure time.
 
     Returns
     -------
@@ -99,8 +110,12 @@ def make_light_curves(
     ------
     ParameterError
         If the list, a time, the site or a direction are missing, or it cannot be told
-        what part of the exposure a time is; if comparison stars are not in the list.
+        what part of the exposure a time is; if comparison stars are not in the list; if
+        frames differ in binning, filter or what else is not in ``mixed``.
+    UnitError
+        If units differ.
     """
+    _check_frames(files, [mixed] if isinstance(mixed, str) else mixed)
     table = read_catalogue(catalogue_given(sources, "make_light_curves"))
     if "id" not in table.colnames:
         table.add_column(Column(np.arange(1, len(table) + 1), name="id"), index=0)
@@ -129,6 +144,19 @@ def make_light_curves(
     log.info("times are those of %s", result.meta["time"])
     _report(result, len(parts), chosen)
     return result
+
+
+def _check_frames(files: DataFileList, mixed: Sequence[str]) -> None:
+    """Raise an error unless all files have images, of one setup and unit."""
+    check_alike(files, mixed=mixed)
+    names = [str(df.filename or f"frame {n}") for n, df in enumerate(files, start=1)]
+    for df, name in zip(files, names, strict=True):
+        if not len(df):
+            msg = f"{name} has no image in which stars could be measured"
+            raise ParameterError(msg)
+        if df[0].unit != files[0][0].unit:
+            msg = f"{name} is in {df[0].unit}, but {names[0]} in {files[0][0].unit}"
+            raise UnitError(msg)
 
 
 def _comparison(table: Table, wanted: Sequence[int] | None) -> npt.NDArray[np.int_]:

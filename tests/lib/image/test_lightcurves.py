@@ -8,7 +8,7 @@ from lib_image import READ_NOISE, as_file, listed, sky_wcs, star, write
 
 from ndmapper import config
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.errors import ParameterError
+from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib import image
 from ndmapper.lib.image import SourceFlag
 from ndmapper.numerics.barycentre import (
@@ -201,6 +201,20 @@ def test_flagged_stars_and_lists_are_told():
         run(frame(0), places=PLACES | {"id": [1, 1, 2, 3]})
     with pytest.raises(ParameterError, match="needs a catalogue"):
         curves(DataFileList(data=[bad]), None)
+
+
+def test_frames_of_another_filter_or_unit_are_refused():
+    words = {"IMAGETYP": "LIGHT"}
+    frames = [frame(0, FILTER="R", **words), frame(1, FILTER="V", **words)]
+    with pytest.raises(ParameterError, match="filter = V"):
+        run(*frames)
+    assert len(run(*frames, mixed="filter")) == 8
+    other = frame(1)
+    other[0].unit = "adu"
+    with pytest.raises(UnitError, match="in adu"):
+        run(frame(0), other)
+    with pytest.raises(ParameterError, match="has no image in which"):
+        run(frame(0), DataFile("x.fits", mode="new"))
 
 
 def test_step_makes_one_table_of_many_frames(folder):
