@@ -17,8 +17,8 @@ saturation, linearity, bad_pixels
     Trails of saturated stars; curves of non-linearity; bad pixels and columns of flats.
 background, detection, sources, moments, aperture, psf
     Smooth backgrounds; what stands out of the noise; sources, their shapes, fluxes.
-robust
-    Linear fits with outliers.
+robust, correlated_noise
+    Linear fits with outliers; variances of sums of pixels that share noise.
 sharpness, neighbours, interpolate, line_interpolation
     Pixels sharper than a star; medians of what is around; pixels from those around, or
     on straight lines between two.

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.numerics.correlated_noise import Covariances, variance_of_sum
 from ndmapper.numerics.detection import DividedSources
 from ndmapper.numerics.statistics import clip_scatter
 
@@ -58,6 +59,7 @@ def measure_apertures(
     clip: float = 3.0,
     sources: DividedSources | None = None,
     common_variance: float = 0.0,
+    covariances: Covariances | None = None,
 ) -> ApertureFluxes:
     """
     Sum the light in circles about positions [pixel, from 0].
@@ -68,7 +70,8 @@ def measure_apertures(
     annulus do. Pixels of other `sources` do not count in the annulus: clipping does not
     find the wings of stars, which are lower than the noise of a pixel. Those of the
     source itself do, so that its flux goes with its light. `common_variance` is that
-    of a background that was subtracted before.
+    of a background that was subtracted before, and `covariances` are those of pixels of
+    a stack.
     """
     from photutils.aperture import CircularAperture
 
@@ -110,10 +113,15 @@ def measure_apertures(
                 values[place][chosen], None if noise is None else noise[place][chosen],
                 level=level, clip=clip,
             )  # fmt: skip
+            if covariances is not None and chosen.any():
+                # Nearly all of its pixels are left by clipping.
+                count = np.count_nonzero(chosen)
+                sky_var[n] *= variance_of_sum(chosen, covariances) / count
         light = np.where(weight > 0, values[large] - sky[n], 0.0)
         flux[n] = (weight * light).sum()
         pixels = scatter if noise is None else np.where(weight > 0, noise[large], 0.0)
-        var[n] = (weight**2 * pixels).sum() + area[n] ** 2 * sky_var[n]
+        own = variance_of_sum(weight * np.sqrt(np.maximum(pixels, 0)), covariances)
+        var[n] = own + area[n] ** 2 * sky_var[n]
     return ApertureFluxes(**_named(*rows, joined, inside, crowded))
 
 

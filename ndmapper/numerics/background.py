@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.numerics.correlated_noise import Covariances, sum_variance_factor
 from ndmapper.numerics.detection import (
     DividedSources,
     divide_sources,
@@ -62,6 +63,7 @@ def estimate_background(
     clip: float = 4.0,
     estimator: Estimator = "mean",
     mask_sources: bool = True,
+    covariances: Covariances | None = None,
 ) -> Background:
     """
     Measure the background in boxes, and interpolate between them.
@@ -70,6 +72,7 @@ def estimate_background(
     what stands out of it is masked, with its wings, in the second. A quadratic surface
     through the rough map is subtracted before the second pass and added to its result,
     since at the border of the image filter and interpolation make slopes flat.
+    `covariances` are those of the pixels of a stack.
 
     Raises
     ------
@@ -88,6 +91,7 @@ def estimate_background(
             values - np.asarray(rough.background, np.float64),
             np.asarray(rough.background_rms, np.float64) ** 2,
             bad,
+            covariances,
         )
     fine = _map(
         values - surface,
@@ -101,6 +105,8 @@ def estimate_background(
     good = np.maximum(good, _LEAST_GOOD * box[0] * box[1])
     mesh = (unclipped * np.asarray(fine.background_rms_mesh, np.float64)) ** 2 / good
     mesh *= _VARIANCE_OF[estimator] * _filter_factor(good.shape, filter_size)
+    if covariances is not None:
+        mesh *= sum_variance_factor(covariances, min(box))
     cells = [
         np.minimum(np.arange(n) // b, m - 1)
         for n, b, m in zip(values.shape, box, mesh.shape, strict=True)
@@ -114,18 +120,26 @@ def estimate_background(
     )
 
 
-def find_sources_roughly(residual: Array, variance: Array, bad: Mask) -> Mask:
+def find_sources_roughly(
+    residual: Array, variance: Array, bad: Mask, covariances: Covariances | None = None
+) -> Mask:
     """
     Find the pixels of sources, with their wings, in an image without background.
 
     The limits are such that of a million pixels of noise about 30 are taken, which
     makes the background of the others lower by less than 0.001 of their noise.
     """
-    return _grown(significance(residual, variance, bad, fwhm=_FWHM))
+    return _grown(
+        significance(residual, variance, bad, fwhm=_FWHM, covariances=covariances)
+    )
 
 
 def divide_sources_roughly(
-    data: npt.ArrayLike, mask: Mask | None = None, *, box_size: int = 64
+    data: npt.ArrayLike,
+    mask: Mask | None = None,
+    *,
+    box_size: int = 64,
+    covariances: Covariances | None = None,
 ) -> DividedSources:
     """
     Find and divide sources, by the first pass of `estimate_background`.
@@ -139,7 +153,7 @@ def divide_sources_roughly(
     rough = _map(values, bad, estimator="mode", filter_size=1, box=box, clip=4.0)
     residual = np.where(bad, 0.0, values - rough.background)
     rms = np.asarray(rough.background_rms, np.float64)
-    found = significance(residual, rms**2, bad, fwhm=_FWHM)
+    found = significance(residual, rms**2, bad, fwhm=_FWHM, covariances=covariances)
     return divide_sources(found, _grown(found), high=_HIGH)
 
 

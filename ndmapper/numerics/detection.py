@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.numerics.correlated_noise import Covariances, variance_of_sum
+
 __all__ = [
     "FWHM_OF_SIGMA",
     "DividedSources",
     "divide_sources",
     "find_islands",
+    "gaussian_factor",
     "significance",
 ]
 
@@ -22,7 +25,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 def significance(
-    data: npt.ArrayLike, variance: npt.ArrayLike, mask: Mask, *, fwhm: float
+    data: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    mask: Mask,
+    *,
+    fwhm: float,
+    covariances: Covariances | None = None,
 ) -> Array:
     """
     Smooth an image without background by a Gaussian, in units of its own noise.
@@ -33,21 +41,34 @@ def significance(
     Notes
     -----
     Pixels are not weighted by their variances, since these contain what their own
-    noise has added. Masked pixels count neither as signal nor as noise.
+    noise has added. Masked pixels count neither as signal nor as noise. `covariances`
+    are those of the pixels of a stack.
     """
     from scipy.ndimage import correlate1d
 
-    sigma = fwhm / FWHM_OF_SIGMA
-    x = np.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1)
-    kernel = np.exp(-0.5 * (x / sigma) ** 2)
+    kernel = _kernel(fwhm)
     signal = np.where(mask, 0.0, np.asarray(data, np.float64))
     noise = np.where(mask, 0.0, np.asarray(variance, np.float64))
     for axis in (0, 1):
         signal = correlate1d(signal, kernel, axis, mode="constant")
         noise = correlate1d(noise, kernel**2, axis, mode="constant")
+    noise *= gaussian_factor(fwhm, covariances)
     result = np.zeros(signal.shape)
     np.divide(signal, np.sqrt(noise), out=result, where=noise > 0)
     return result
+
+
+def gaussian_factor(fwhm: float, covariances: Covariances | None) -> float:
+    """Give by how much covariances raise the variance of a sum under a Gaussian."""
+    weights = np.multiply.outer(_kernel(fwhm), _kernel(fwhm))
+    return variance_of_sum(weights, covariances) / float((weights**2).sum())
+
+
+def _kernel(fwhm: float) -> Array:
+    sigma = fwhm / FWHM_OF_SIGMA
+    x = np.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1)
+    kernel: Array = np.exp(-0.5 * (x / sigma) ** 2)
+    return kernel
 
 
 def find_islands(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.numerics.correlated_noise import Covariances, variance_of_sum
 from ndmapper.numerics.detection import FWHM_OF_SIGMA
 
 __all__ = ["FittedSources", "Profile", "fit_profile", "fit_sources", "smooth_variance"]
@@ -165,13 +166,15 @@ def fit_sources(
     radius: float,
     refine: bool = True,
     common_variance: Array | None = None,
+    covariances: Covariances | None = None,
 ) -> FittedSources:
     """
     Fit fluxes, and positions of brighter sources, of all that overlap together.
 
     `weights` are variances of `smooth_variance`; the errors are those that the
     variances of the pixels give with such weights. `common_variance`, of each source,
-    is that of a background that was subtracted.
+    is that of a background that was subtracted, and `covariances` are those of the
+    pixels of a stack.
     """
     count = len(x)
     found = {
@@ -183,7 +186,7 @@ def fit_sources(
         rows, columns = _union(good, px[members], py[members], radius)
         if rows.size <= members.size:
             continue
-        group = _Group(profile, rows, columns, data[rows, columns])
+        group = _Group(profile, rows, columns, data[rows, columns], covariances)
         group.fit(px[members], py[members], weights[rows, columns],
                   variance[rows, columns], refine=refine, limit=radius)  # fmt: skip
         px[members], py[members] = group.x, group.y
@@ -216,9 +219,10 @@ class _Group:
         rows: npt.NDArray[np.int_],
         columns: npt.NDArray[np.int_],
         values: Array,
+        covariances: Covariances | None = None,
     ) -> None:
         self.profile, self.rows, self.columns = profile, rows, columns
-        self.values = values
+        self.values, self.covariances = values, covariances
 
     def fit(
         self, x: Array, y: Array, weights: Array, variance: Array,
@@ -264,11 +268,27 @@ class _Group:
         weighted = terms / weights
         filters = np.linalg.pinv(weighted @ terms.T) @ weighted
         solution = filters @ self.values
-        variances = (filters**2 * variance).sum(1)
+        variances = self._variances(filters * np.sqrt(np.maximum(variance, 0.0)))
         n = self.x.size
         self.flux, self.variance = solution[:n], variances[:n]
         self.response = filters[:n].sum(1)
         return solution, np.sqrt(variances)
+
+    def _variances(self, deviations: Array) -> Array:
+        """Compute the variances of sums over the pixels, of which each row is one."""
+        if self.covariances is None:
+            return np.asarray((deviations**2).sum(1))
+        corner = np.min(self.rows), np.min(self.columns)
+        shape = (
+            np.max(self.rows) - corner[0] + 1,
+            np.max(self.columns) - corner[1] + 1,
+        )
+        found = []
+        for row in deviations:
+            plane = np.zeros(shape)
+            plane[self.rows - corner[0], self.columns - corner[1]] = row
+            found.append(variance_of_sum(plane, self.covariances))
+        return np.array(found)
 
 
 def _groups(x: Array, y: Array, distance: float) -> Iterator[npt.NDArray[np.int_]]:

@@ -12,7 +12,6 @@ __all__ = [
     "cross_covariance",
     "overlap",
     "resample",
-    "sum_variance_factor",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -258,27 +257,3 @@ def _shared(one: Array, other: Array) -> Array:
         at = np.floor(one) + step
         total += (1 - np.abs(at - one)) * np.maximum(0, 1 - np.abs(at - other))
     return total
-
-
-def sum_variance_factor(covariances: dict[tuple[int, int], float], size: int) -> float:
-    """
-    Compute how much larger the variance of a sum is than the sum of the variances.
-
-    Parameters
-    ----------
-    covariances : dict of (int, int) to float
-        As `covariance` gives them.
-    size : int
-        The sum is over so many pixels along each side of a square.
-
-    Returns
-    -------
-    float
-        1 where neighbours share no noise; what it tends to for large squares is the
-        sum of all covariances over the variance of a pixel.
-    """
-    total = 0.0
-    for (dx, dy), value in covariances.items():
-        count = max(0, size - abs(dx)) * max(0, size - dy)
-        total += value * count * (1 if (dx, dy) == (0, 0) else 2)
-    return total / (size**2 * covariances[0, 0])

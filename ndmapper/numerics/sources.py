@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.detection import find_islands, significance
+from ndmapper.numerics.correlated_noise import Covariances
+from ndmapper.numerics.detection import find_islands, gaussian_factor, significance
 from ndmapper.numerics.moments import Shapes, measure_shapes
 
 __all__ = ["Sources", "detect_sources", "typical_fwhm"]
@@ -50,12 +51,14 @@ def detect_sources(
     fwhm: float | None = None,
     deblend: bool = True,
     contrast: float = 0.005,
+    covariances: Covariances | None = None,
 ) -> Sources | None:
     """
     Find sources, and measure them; None where there are none.
 
     The image is smoothed by a Gaussian of the FWHM of stars, which by default is
-    measured of the brighter sources in a first round.
+    measured of the brighter sources in a first round. `covariances` are those of the
+    pixels of a stack: errors are those of sums over as many pixels as a source has.
     """
     values, noise = np.asarray(data, np.float64), np.asarray(variance, np.float64)
     bad = mask | ~np.isfinite(values) | ~np.isfinite(noise) | (noise <= 0)
@@ -66,17 +69,19 @@ def detect_sources(
         known = _find(
             values, noise, bad,
             fwhm=_FIRST_FWHM, threshold=threshold, contrast=least,
+            covariances=covariances,
         )  # fmt: skip
         if known is None:
             return None
         width = _seeing(values, noise, usable, known)
     found = _find(
         values, noise, bad,
-        fwhm=width, threshold=threshold, contrast=least,
+        fwhm=width, threshold=threshold, contrast=least, covariances=covariances,
     )  # fmt: skip
     if found is None:
         return None
     labels, peaks, heights, is_blended = found
+    noise = noise * gaussian_factor(width, covariances)
     own = np.arange(1, len(heights) + 1, dtype=np.int32)
     shapes = measure_shapes(
         values, noise, usable, peaks[:, 1], peaks[:, 0],
@@ -113,11 +118,12 @@ def _find(
     fwhm: float,
     threshold: float,
     contrast: float | None = None,
+    covariances: Covariances | None = None,
 ) -> _Found | None:
     """Label the sources: their pixels, peaks (row, column), and significance."""
     from scipy.ndimage import maximum_position
 
-    found = significance(values, noise, bad, fwhm=fwhm)
+    found = significance(values, noise, bad, fwhm=fwhm, covariances=covariances)
     labels = find_islands(found, low=min(_ISOPHOTE, threshold), high=threshold)
     count = int(np.max(labels))
     if count == 0:

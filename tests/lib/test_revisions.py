@@ -276,12 +276,23 @@ def starry(name):
     return name
 
 
+def stacked_stars(name):
+    """Write stars of pixels that share noise, as those of a stack."""
+    df = DataFile(starry(f"plain_{name}"))
+    df[0].tables["COVARIANCE"] = Table(
+        {"dx": [0, 1, 0], "dy": [0, 0, 1], "covariance": [0.5, 0.25, 0.125]}
+    )
+    df.save(name)
+    return name
+
+
 def background_map(folder):
     name = starry("x.fits")
     for n, words in enumerate(({}, {"estimator": "mode", "filter_size": 1})):
         yield image.measure_background(
             name, box_size=16, out_names=f"{n}.fits", **words
         )
+    yield image.measure_background(stacked_stars("stack.fits"), box_size=16)
 
 
 def without_background(folder):
@@ -290,6 +301,7 @@ def without_background(folder):
     made[0].data += 1000.0137
     made.save("raised.fits")
     yield made
+    yield image.subtract_background(stacked_stars("stack.fits"), box_size=16)
 
 
 def sources(folder):
@@ -299,6 +311,9 @@ def sources(folder):
     table["flux"] = np.round(made["flux"], -1)
     table.write("rounded.ecsv")
     yield PlainFile("rounded.ecsv")
+    made = image.find_sources(stacked_stars("stack.fits"), box_size=16).table()
+    Table({"error": np.round(made["flux_error"], 0)}).write("errors.ecsv")
+    yield PlainFile("errors.ecsv")
 
 
 def dithered(folder, dx, dy):
@@ -362,6 +377,7 @@ def fluxes(folder):
     yield image.aperture_photometry(
         "y.fits", sources="pair.ecsv", radius=3.5, annulus=(6.0, 10.0)
     )
+    yield image.aperture_photometry(stacked_stars("stack.fits"), **words)
 
 
 def light_curves(folder):
@@ -397,6 +413,10 @@ def zero_point(folder):
 def fitted(folder):
     yield image.psf_photometry(
         starry("x.fits"), sources=image.find_sources("x.fits", box_size=16),
+        model="gaussian", box_size=16,
+    )  # fmt: skip
+    yield image.psf_photometry(
+        stacked_stars("stack.fits"), sources="x_sources.ecsv",
         model="gaussian", box_size=16,
     )  # fmt: skip
 

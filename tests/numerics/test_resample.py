@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ndmapper.numerics import resample as resampling
+from ndmapper.numerics.correlated_noise import sum_variance_factor
 from ndmapper.numerics.resample import (
     covariance,
     cross_covariance,
     resample,
-    sum_variance_factor,
 )
 
 

@@ -16,7 +16,7 @@ sky, nearest, objects, blank
     frames of which only the sky between these counts.
 alignment
     World coordinates from the stars of a reference image or a catalogue.
-grid, stacking, shared_pixels
+grid, stacking, shared_pixels, correlation
     Stacking images on a common grid, with variance, flags and covariance; the noise of
     masters in these.
 background, sources
@@ -33,6 +33,7 @@ from ndmapper.lib.image.alignment import align_images
 from ndmapper.lib.image.aperture import aperture_photometry
 from ndmapper.lib.image.background import measure_background, subtract_background
 from ndmapper.lib.image.catalogue import SourceFlag
+from ndmapper.lib.image.correlation import noise_factor
 from ndmapper.lib.image.fringe import make_fringe, subtract_fringe
 from ndmapper.lib.image.illumination import apply_illumination, make_illumination
 from ndmapper.lib.image.lightcurves import make_light_curves
@@ -41,7 +42,7 @@ from ndmapper.lib.image.objects import make_object_mask, transfer_object_mask
 from ndmapper.lib.image.psf import psf_photometry
 from ndmapper.lib.image.sky import subtract_sky, two_pass_sky
 from ndmapper.lib.image.sources import find_sources
-from ndmapper.lib.image.stacking import noise_factor, stack_images
+from ndmapper.lib.image.stacking import stack_images
 from ndmapper.lib.image.zeropoint import calibrate_photometry
 
 __all__ = [

@@ -15,6 +15,7 @@ from ndmapper.errors import ParameterError
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.background import photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
+from ndmapper.lib.image.correlation import covariances_of
 from ndmapper.lib.image.placing import catalogue_fwhm, measure_rows
 from ndmapper.numerics.aperture import ApertureFluxes, Level, measure_apertures
 from ndmapper.numerics.background import divide_sources_roughly
@@ -62,7 +63,8 @@ def aperture_photometry(
     Parameters
     ----------
     df : DataFile
-        A frame, best with variance.
+        A frame, best with variance. The errors of a stack contain the covariances of
+        its pixels, as its table COVARIANCE has them.
     sources : DataFile
         The catalogue, a file with a table: that of `find_sources`, or any list with
         columns x and y [pixel, from 0] or ra and dec [degree, ICRS]. Positions are
@@ -179,6 +181,7 @@ class Apertures:
             "clip": self.clip,
             "sources": None if self.annulus is None else _sources_of(ndd),
             "common_variance": float(error) ** 2,
+            "covariances": covariances_of(ndd),
         }
         good = good_pixels(ndd)
         with photutils_needed():
@@ -192,7 +195,9 @@ def _sources_of(ndd: NDLater) -> DividedSources | None:
     """Find the pixels of sources; None where the background of no box is known."""
     try:
         with photutils_needed():
-            return divide_sources_roughly(ndd.data, ~good_pixels(ndd))
+            return divide_sources_roughly(
+                ndd.data, ~good_pixels(ndd), covariances=covariances_of(ndd)
+            )
     except ValueError:
         return None
 

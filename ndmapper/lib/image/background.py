@@ -11,6 +11,7 @@ from ndmapper.data import NDLater
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.image.correlation import covariances_of
 from ndmapper.numerics.background import Background, Estimator, estimate_background
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import Range, qc, run_task
@@ -21,7 +22,7 @@ BoxSize = Annotated[int, Range(ge=4)]
 FilterSize = Annotated[int, Range(ge=1)]
 
 
-@run_task(suffix="_background")
+@run_task(suffix="_background", options={"revision": 2})
 def measure_background(
     ndd: NDLater,
     *,
@@ -83,7 +84,7 @@ def measure_background(
     return result
 
 
-@run_task(prefix="s")
+@run_task(prefix="s", options={"revision": 2})
 def subtract_background(
     ndd: NDLater,
     *,
@@ -170,6 +171,7 @@ def background_of(
                 clip=clip,
                 estimator=estimator,
                 mask_sources=mask_sources,
+                covariances=covariances_of(ndd),
             )
     except ValueError as err:
         raise ParameterError(str(err)) from err

@@ -15,6 +15,7 @@ from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.aperture import separation
 from ndmapper.lib.image.background import background_of, photutils_needed, require_image
 from ndmapper.lib.image.catalogue import SourceFlag, pixel_flags, read_catalogue
+from ndmapper.lib.image.correlation import covariances_of
 from ndmapper.lib.image.placing import catalogue_fwhm, measure_rows
 from ndmapper.numerics.aperture import ApertureFluxes, measure_apertures
 from ndmapper.numerics.psf import (
@@ -37,7 +38,10 @@ _LEAST_STARS = 3
 _LEAST_SNR = 30.0
 
 
-@run_task(each="file", outputs={"photometry": "{root}_psf.ecsv"}, cals=["sources"])
+@run_task(
+    each="file", outputs={"photometry": "{root}_psf.ecsv"}, cals=["sources"],
+    options={"revision": 2},
+)  # fmt: skip
 def psf_photometry(
     df: DataFile,
     sources: DataFile | None,
@@ -112,6 +116,7 @@ def psf_photometry(
                 frame.data, frame.variance, frame.weights, frame.good, profile,
                 x=x, y=y, radius=radius, refine=fit_positions,
                 common_variance=np.full(len(x), frame.common_variance),
+                covariances=covariances_of(ndd),
             )  # fmt: skip
         profiles[f"fwhm{where}"] = profile.fwhm
         _report(frame, found, profile, where)

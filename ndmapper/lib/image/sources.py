@@ -19,6 +19,7 @@ from ndmapper.lib.image.catalogue import (
     pixel_flags,
     sky_positions,
 )
+from ndmapper.lib.image.correlation import covariances_of
 from ndmapper.numerics.sources import Sources, detect_sources, typical_fwhm
 from ndmapper.steps import Range, qc, run_task
 
@@ -27,7 +28,9 @@ __all__ = ["find_sources"]
 log = logging.getLogger(__name__)
 
 
-@run_task(each="file", outputs={"sources": "{root}_sources.ecsv"})
+@run_task(
+    each="file", outputs={"sources": "{root}_sources.ecsv"}, options={"revision": 2}
+)
 def find_sources(
     df: DataFile,
     *,
@@ -135,6 +138,7 @@ def _find(
         found = detect_sources(
             data, variance, mask,
             threshold=threshold, fwhm=fwhm, deblend=deblend, contrast=contrast,
+            covariances=covariances_of(ndd),
         )  # fmt: skip
     if found is None:
         qc(**{f"sources{where}": 0})

@@ -13,6 +13,7 @@ from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.lib.image.shared_pixels import (
     Placed,
@@ -33,19 +34,16 @@ from ndmapper.numerics.combined_variance import rejected_variance_factor
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.outliers import REACH, find_outliers, mean_of_used
 from ndmapper.numerics.pooled_noise import frame_ratios
-from ndmapper.numerics.resample import resample, sum_variance_factor
+from ndmapper.numerics.resample import resample
 from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.numerics.statistics import clip_scatter
 from ndmapper.steps import Range, qc, run_task
 
-__all__ = ["COVARIANCE", "noise_factor", "stack_images"]
+__all__ = ["stack_images"]
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
-
-COVARIANCE = "COVARIANCE"
-"""Name of the table of covariances of neighbours."""
 
 _CHUNK = 1 << 26
 """Rows are stacked together up to about so many bytes."""
@@ -153,28 +151,6 @@ def stack_images(
     stack.meta["NCOMBINE"] = (len(images), "number of images stacked")
     qc(images=len(images), noise_factor_of_5x5=round(noise_factor(table, 5), 4))
     return stack
-
-
-def noise_factor(table: Table, size: int) -> float:
-    """
-    Compute how much larger the variance of a sum is than the sum of variances.
-
-    Parameters
-    ----------
-    table : Table
-        The table COVARIANCE of a stack.
-    size : int
-        The sum is over so many pixels along each side of a square.
-
-    Returns
-    -------
-    float
-        What the sum of the variances of its pixels is to be multiplied by.
-    """
-    found = {
-        (int(row["dx"]), int(row["dy"])): float(row["covariance"]) for row in table
-    }
-    return sum_variance_factor(found, size)
 
 
 def _factors(files: DataFileList, scale: Sequence[float] | None) -> list[float]:

@@ -5,8 +5,9 @@ import pytest
 from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater
+from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.image.shared_pixels import Placed, variance_in_common
-from ndmapper.lib.image.stacking import COVARIANCE, noise_factor, stack_images
+from ndmapper.lib.image.stacking import stack_images
 
 SHAPE = (130, 130)
 LEVEL, OWN, RELATIVE = 1000.0, 8.0, 0.01

@@ -7,7 +7,8 @@ from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.image.stacking import COVARIANCE, noise_factor, stack_images
+from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
+from ndmapper.lib.image.stacking import stack_images
 
 SHAPE = 90, 110
 SKY, READ_NOISE = 200.0, 4.0
