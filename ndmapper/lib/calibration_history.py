@@ -11,14 +11,26 @@ __all__ = ["AppliedMaster", "masters_of", "unknown_masters"]
 
 Entry = Mapping[str, Any]
 
-_SUBTRACTED = ("bias", "master_bias", "dark", "master_dark")
-_DIVIDED_BY = ("flat", "master_flat")
+_SUBTRACTED = ("bias", "master_bias", "dark", "master_dark", "fringe")
+_DIVIDED_BY = ("flat", "master_flat", "illumination")
 
-_APPLYING = {"subtract_bias", "subtract_dark", "apply_flat", "calibrate_image"}
-"""Steps that apply masters: additive ones before a flat."""
+_APPLYING = {
+    "subtract_bias", "subtract_dark", "apply_flat", "apply_illumination",
+    "subtract_fringe", "calibrate_image",
+}  # fmt: skip
+"""Steps that apply masters: in `calibrate_image`, additive ones before a flat."""
+
+_SCALING = {"subtract_dark", "subtract_fringe"}
+"""Steps that multiply the master by a factor for each frame."""
 
 _JOINING = {"combine", "make_bias", "make_dark"}
 """Steps after which the noise of what all their inputs share is as it was in each."""
+
+_MOVING = {
+    "make_mosaic": "does not fit the frames any more, which were cut or joined since",
+    "stack_images": "is at other pixels since the frames were put onto a common grid",
+}
+"""Steps after which pixels are not those of the master, and what is said of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +40,10 @@ class AppliedMaster:
 
     `reference` is what identifies it in the record, and `places` are paths where it
     was. `flats` are those that the frame was divided by afterwards. `has_gain` says
-    whether the frame was multiplied by its gains since, `is_scaled` whether it is a
-    dark that was brought to the exposure time of the frame, and `lost_background`
-    whether a background was subtracted since.
+    whether the frame was multiplied by its gains since, `is_scaled` whether it was
+    multiplied by a factor first, as a dark is by the ratio of exposure times, and
+    `lost_background` whether a background was subtracted since. `untold` says why it
+    cannot be told what its noise is in the frame.
     """
 
     tag: str
@@ -42,6 +55,7 @@ class AppliedMaster:
     flats: tuple["AppliedMaster", ...] = ()
     has_gain: bool = False
     lost_background: bool = False
+    untold: str = ""
 
 
 def masters_of(df: DataFile) -> list[AppliedMaster]:
@@ -66,16 +80,20 @@ def unknown_masters(df: DataFile) -> list[str]:
 
 def _applied(entry: Entry, by_key: Mapping[str, Entry]) -> list[AppliedMaster]:
     """Follow the history of a product back to its raw frames."""
-    inputs = [by_key.get(str(ref.get("key"))) for ref in entry["inputs"]]
+    inputs = [_entry_of(ref, by_key) for ref in entry["inputs"]]
     before = [_applied(one, by_key) if one else [] for one in inputs]
     step = str(entry["step"])
     if not is_of_library(entry["tool"]):
         # What a user's own step, or an edit, does to the scale is not known; the
         # variances of the frames are compared with what follows (`SharedMasters`).
         return before[0] if len(before) == 1 else []
+    if step in _MOVING:
+        return [replace(x, untold=_MOVING[step]) for x in _any_of(before)]
     if len(before) != 1:
-        joins = step in _JOINING and entry["parameters"].get("method") != "sum"
-        rest = before[1:] if joins else [[]]
+        if step not in _JOINING or entry["parameters"].get("method") == "sum":
+            why = f"has another part in what {step} made of several frames"
+            return [replace(one, untold=why) for one in _any_of(before)]
+        rest = before[1:]
         return [one for one in (before or [[]])[0] if all(one in x for x in rest)]
     (found,) = before
     if step == "correct_gain":
@@ -89,6 +107,19 @@ def _applied(entry: Entry, by_key: Mapping[str, Entry]) -> list[AppliedMaster]:
     return found
 
 
+def _entry_of(ref: Entry, by_key: Mapping[str, Entry]) -> Entry | None:
+    """Find what made an input; one that was edited in memory has a name, but no key."""
+    if (key := str(ref.get("key"))) in by_key or not ref.get("memory"):
+        return by_key.get(key)
+    named = [one for one in by_key.values() if one.get("product") == ref["name"]]
+    return named[0] if len(named) == 1 else None
+
+
+def _any_of(histories: Sequence[Sequence[AppliedMaster]]) -> list[AppliedMaster]:
+    """List the masters of several frames, each once."""
+    return list({one.reference: one for used in histories for one in used}.values())
+
+
 def _with_master(
     found: Sequence[AppliedMaster], entry: Entry, tag: str, reference: Entry
 ) -> list[AppliedMaster]:
@@ -100,7 +131,7 @@ def _with_master(
         reference=identity(reference) or "",
         places=tuple(map(str, _as_list(paths.get(name) or []))),
         is_flat=tag in _DIVIDED_BY,
-        is_scaled=entry["step"] == "subtract_dark",
+        is_scaled=entry["step"] in _SCALING,
     )
     if master.is_flat:
         found = [
