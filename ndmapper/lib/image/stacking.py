@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.alike import check_alike
+from ndmapper.lib.combine import MANY_REJECTED, warn_of_rejected
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.lib.image.shared_pixels import (
@@ -26,7 +29,7 @@ from ndmapper.lib.shared_masters import (
     write_names,
 )
 from ndmapper.numerics.combine import combine
-from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.numerics.resample import resample, sum_variance_factor
 from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.numerics.statistics import clip_scatter
@@ -49,7 +52,7 @@ _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
 
 
-@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 2})
+@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 3})
 def stack_images(
     files: DataFileList,
     *,
@@ -59,6 +62,7 @@ def stack_images(
     scale: Sequence[float] | None = None,
     level: Literal["none", "median"] = "none",
     covers: Literal["all", "first"] = "all",
+    mixed: str | Sequence[str] = (),
     shared: Shared = "record",
 ) -> NDLater:
     """
@@ -81,6 +85,10 @@ def stack_images(
         to that of the first one, so that a sky that varies is not taken for outliers.
     covers : {'all', 'first'}
         Whether the grid covers all images, or the first one.
+    mixed : str or sequence of str
+        In what the files may differ, such as ``'filter'``, as for `combine`; exposure
+        times may differ under `scale`. A file that holds the exposure of another one
+        counts once.
     shared : {'record', 'none'} or sequence
         Which masters (bias, dark, flat) the images were all calibrated by, whose noise
         is the same where they have the same pixels of the detector: those in their
@@ -98,16 +106,23 @@ def stack_images(
     Raises
     ------
     ParameterError
-        If an image has no world coordinates, or the numbers of ``scale`` do not fit.
+        If an image has no world coordinates, the numbers of ``scale`` do not fit, or
+        the headers say that the files were not taken alike.
     UnitError
         If units differ.
     """
+    kept = distinct_exposures(files)
+    if scale is not None and len(scale) == len(files):
+        scale = [scale[position] for position in kept]
+    files = DataFileList(data=[files[position] for position in kept])
     images = [ndd for df in files for ndd in df]
     names = [f"{df.filename or 'an image'}[{ndd.ident}]" for df in files for ndd in df]
     for df in files:
         if not len(df):
             msg = f"{df} has no image that could be stacked; leave it out"
             raise ParameterError(msg)
+    mixed = (mixed,) if isinstance(mixed, str) else mixed
+    check_alike(files, mixed=mixed, is_scaled=scale is not None)
     factors = _factors(files, scale)
     for image, name in zip(images, names, strict=True):
         if image.unit != images[0].unit:
@@ -124,7 +139,8 @@ def stack_images(
     if level == "median":
         for source in sources:
             source.offset = sources[0].median - source.median
-    stack = _combined(sources, grid, method=method, low=low, high=high)
+    stack, rejected = _combined(sources, grid, method=method, low=low, high=high)
+    _report(sources, names, rejected)
     table = _covariance_table(sources, noises, grid)
     stack.tables[COVARIANCE] = table
     write_names(stack.meta, masters.names)
@@ -194,6 +210,8 @@ class _Source:
 
     def shares(self) -> dict[int, float]:
         """Find which part of the variance of the image each noise is."""
+        if not self.noises:
+            return {}
         rows = middle_rows(self.image)
         whole = np.asarray(ImageRows(self.image, "uncertainty")[rows], np.float64)
         found = {}
@@ -253,24 +271,23 @@ class _Source:
 
 def _combined(
     sources: Sequence[_Source], grid: Grid, *, method: str, low: float, high: float
-) -> NDLater:
-    """Combine images on the grid, some rows at a time."""
+) -> tuple[NDLater, Array]:
+    """Combine images on the grid, some rows at a time; say what share each lost."""
     first = sources[0].image
     no_data = first.flag_table.like_own(Flag.NO_DATA) or int(Flag.NO_DATA)
     has_variance = all(source.image.has("uncertainty") for source in sources)
     ny, nx = grid.shape
-    data = np.full(grid.shape, np.nan, np.float32)
-    variance = np.full(grid.shape, np.nan, np.float32)
+    kind = np.result_type(*(float_type(source.image.dtype) for source in sources))
+    data = np.full(grid.shape, np.nan, kind)
+    variance: npt.NDArray[Any] = np.full(grid.shape, np.nan, np.float32)
     flags = widened(np.zeros(grid.shape, FLAGS_DTYPE), no_data)
     flags |= flags.dtype.type(no_data)
+    lost, covered = np.zeros((2, len(sources)))
     step = max(1, _CHUNK // (_BYTES * nx * len(sources)))
     for start in range(0, ny, step):
         stop = min(ny, start + step)
-        found = [
-            part
-            for source in sources
-            if (part := source.on_grid(start, stop, no_data)) is not None
-        ]
+        placed = [source.on_grid(start, stop, no_data) for source in sources]
+        found = [part for part in placed if part is not None]
         if not found:
             continue
         result = combine(
@@ -282,13 +299,21 @@ def _combined(
             high=high,
             bad_flags=first.bad_flags,
             no_data_flag=no_data,
+            # None for pixels of which images disagree, as cores of bright stars may once
+            # interpolated: their variance is that of the scatter.
         )
         rows = slice(start, stop)
         data[rows] = result.data
+        which = [n for n, part in enumerate(placed) if part is not None]
+        pixels = np.array([np.isfinite(part.data).sum() for part in found])
+        covered[which] += pixels
+        lost[which] += pixels * result.rejected_share
         noise = result.variance
         if any(part.deviations for part in found):
             noise = noise + variance_in_common(found, result.count)
-        variance[rows] = narrowed(noise, np.dtype("f4"))
+        noise = narrowed(noise, variance.dtype)
+        variance = variance.astype(np.result_type(variance, noise), copy=False)
+        variance[rows] = noise
         if flags.dtype < result.flags.dtype:
             flags = flags.astype(result.flags.dtype)
         flags[rows] = result.flags
@@ -302,7 +327,17 @@ def _combined(
         meta=meta,
     )
     stack.wcs = grid.wcs
-    return stack
+    return stack, lost / np.maximum(covered, 1)
+
+
+def _report(sources: Sequence[_Source], names: Sequence[str], rejected: Array) -> None:
+    """Say what was rejected, and name images that lost much."""
+    qc(rejected=float(rejected.mean()))
+    if (rejected > MANY_REJECTED).any():
+        warn_of_rejected(
+            names, rejected, [source.median + source.offset for source in sources],
+            "scale= or level='median'",
+        )  # fmt: skip
 
 
 def _covariance_table(
