@@ -299,8 +299,8 @@ def _combined(
             high=high,
             bad_flags=first.bad_flags,
             no_data_flag=no_data,
-            # None for pixels of which images disagree, as cores of bright stars may once
-            # interpolated: their variance is that of the scatter.
+            # No flag where images disagree, as cores of bright stars may, once they
+            # are interpolated: the variance is that of the scatter.
         )
         rows = slice(start, stop)
         data[rows] = result.data
