@@ -56,6 +56,8 @@ class Descriptor:
                 return replacement
         if value is None or self.type is None:
             return value
+        if isinstance(value, bool) and self.type != "str":
+            return None  # T is no number, as Python would have it
         try:
             return _TYPES[self.type](value)
         except ValueError:

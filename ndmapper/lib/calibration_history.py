@@ -11,14 +11,26 @@ __all__ = ["AppliedMaster", "masters_of", "unknown_masters"]
 
 Entry = Mapping[str, Any]
 
-_SUBTRACTED = ("bias", "master_bias", "dark", "master_dark")
-_DIVIDED_BY = ("flat", "master_flat")
+_SUBTRACTED = ("bias", "master_bias", "dark", "master_dark", "fringe")
+_DIVIDED_BY = ("flat", "master_flat", "illumination")
 
-_APPLYING = {"subtract_bias", "subtract_dark", "apply_flat", "calibrate_image"}
-"""Steps that apply masters: additive ones before a flat."""
+_APPLYING = {
+    "subtract_bias", "subtract_dark", "apply_flat", "apply_illumination",
+    "subtract_fringe", "calibrate_image",
+}  # fmt: skip
+"""Steps that apply masters: in `calibrate_image`, additive ones before a flat."""
+
+_SCALING = {"subtract_dark", "subtract_fringe"}
+"""Steps that multiply the master by a factor for each frame."""
 
 _JOINING = {"combine", "make_bias", "make_dark"}
 """Steps after which the noise of what all their inputs share is as it was in each."""
+
+_MOVING = {
+    "make_mosaic": "does not fit the frames any more, which were cut or joined since",
+    "stack_images": "is at other pixels since the frames were put onto a common grid",
+}
+"""Steps after which pixels are not those of the master, and what is said of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +40,10 @@ class AppliedMaster:
 
     `reference` is what identifies it in the record, and `places` are paths where it
     was. `flats` are those that the frame was divided by afterwards. `has_gain` says
-    whether the frame was multiplied by its gains since, `is_scaled` whether it is a
-    dark that was brought to the exposure time of the frame, and `lost_background`
-    whether a background was subtracted since.
+    whether the frame was multiplied by its gains since, `is_scaled` whether it was
+    multiplied by a factor first, as a dark is by the ratio of exposure times, and
+    `lost_background` whether a background was subtracted since. `untold` says why it
+    cannot be told what its noise is in the frame.
     """
 
     tag: str
@@ -42,6 +55,7 @@ class AppliedMaster:
     flats: tuple["AppliedMaster", ...] = ()
     has_gain: bool = False
     lost_background: bool = False
+    untold: str = ""
 
 
 def masters_of(df: DataFile) -> list[AppliedMaster]:
@@ -79,17 +93,22 @@ class _History:
         return self._known[key]
 
     def _found(self, entry: Entry) -> list[AppliedMaster]:
-        before = [self.applied(str(ref.get("key"))) for ref in entry["inputs"]]
+        before = [self.applied(self._key_of(ref)) for ref in entry["inputs"]]
         step = str(entry["step"])
         if not is_of_library(entry["tool"]):
             # What a user's own step, or an edit, does to the scale is not known; the
             # variances of the frames are compared with what follows (`SharedMasters`).
             return before[0] if len(before) == 1 else []
+        if step in _MOVING:
+            return [replace(x, untold=_MOVING[step]) for x in _any_of(before)]
         if len(before) != 1:
             if step not in _JOINING or entry["parameters"].get("method") == "sum":
-                return []
+                why = f"has another part in what {step} made of several frames"
+                return [replace(one, untold=why) for one in _any_of(before)]
             common = [{one.reference for one in found} for found in before]
-            return [x for x in before[0] if all(x.reference in c for c in common)]
+            return [
+                x for x in (before or [[]])[0] if all(x.reference in c for c in common)
+            ]
         (found,) = before
         if step == "correct_gain":
             return [replace(one, has_gain=True) for one in found]
@@ -100,6 +119,18 @@ class _History:
                 if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):
                     found = _with_master(found, entry, tag, _as_list(given)[0])
         return found
+
+    def _key_of(self, ref: Entry) -> str:
+        """Find the key of an input; one that was edited in memory has only a name."""
+        if (key := str(ref.get("key"))) in self._rows or not ref.get("memory"):
+            return key
+        named = [k for k, r in self._rows.items() if r.get("product") == ref["name"]]
+        return named[0] if len(named) == 1 else key
+
+
+def _any_of(histories: Sequence[Sequence[AppliedMaster]]) -> list[AppliedMaster]:
+    """List the masters of several frames, each once."""
+    return list({one.reference: one for used in histories for one in used}.values())
 
 
 def _with_master(
@@ -113,7 +144,7 @@ def _with_master(
         reference=identity(reference) or "",
         places=tuple(map(str, _as_list(paths.get(name) or []))),
         is_flat=tag in _DIVIDED_BY,
-        is_scaled=entry["step"] == "subtract_dark",
+        is_scaled=entry["step"] in _SCALING,
     )
     if master.is_flat:
         found = [

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
@@ -35,11 +36,19 @@ from ndmapper.numerics.shared_noise import SharedNoise
 from ndmapper.parallel.cores import count_threads
 from ndmapper.steps import Range, run_task
 
-__all__ = ["check_frames", "combine", "combine_files", "combine_ndds", "make_bias"]
+__all__ = [
+    "MANY_REJECTED",
+    "check_frames",
+    "combine",
+    "combine_files",
+    "combine_ndds",
+    "make_bias",
+    "warn_of_rejected",
+]
 
 log = logging.getLogger(__name__)
 
-_MANY_REJECTED = 0.05
+MANY_REJECTED = 0.05
 """A frame that loses a larger share of its pixels does not belong to the others."""
 
 _LEVEL_TOLERANCE = 0.5
@@ -335,14 +344,20 @@ def combine_ndds(
     Raises
     ------
     ParameterError
-        If there are none, a scale or weight is not positive, or a method that rejects
-        by itself is given another rejection.
+        If there are none, a scale or weight is not positive, a method that rejects by
+        itself is given another rejection, or 'minmax' would leave nothing.
     ShapeError, UnitError
         If shapes or units differ.
     """
     names = names or [f"image {n + 1}" for n in range(len(ndds))]
     _check_images(ndds, names)
     _check_words(method, reject, names, scale, weights)
+    if reject == "minmax" and nlow + nhigh >= len(ndds):
+        msg = (
+            f"of {len(ndds)} frames nothing is left without the {nlow} lowest and "
+            f"{nhigh} highest values; give smaller nlow and nhigh"
+        )
+        raise ParameterError(msg)
     first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
     spool = Spool()
@@ -371,7 +386,7 @@ def combine_ndds(
     known = has_variance or len(ndds) > 1
     kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
     combined = first.replace(
-        data=result.data.astype(kind, copy=False),
+        data=narrowed(result.data, kind),
         variance=narrowed(result.variance, kind) if known else None,
         flags=result.flags,
     )
@@ -493,17 +508,25 @@ def _report(
         "extension %s: %.3g %% of the values of %d frames were rejected",
         ident, 100 * share, len(names),
     )  # fmt: skip
-    if is_chosen:
-        return
-    known = result.levels[np.isfinite(result.levels)]
+    if not is_chosen:
+        warn_of_rejected(
+            [f"{name}{where}" for name in names], result.rejected_share, result.levels,
+            "scale= or zero=",
+        )  # fmt: skip
+
+
+def warn_of_rejected(
+    names: Sequence[str], shares: npt.ArrayLike, levels: npt.ArrayLike, options: str
+) -> None:
+    """Name frames that lost many of their pixels, their levels, and what would help."""
+    found = np.asarray(levels, np.float64)
+    known = found[np.isfinite(found)]
     typical = float(np.median(known)) if known.size else np.nan
-    for name, lost, level in zip(
-        names, result.rejected_share, result.levels, strict=True
-    ):
-        if lost > _MANY_REJECTED:
+    for name, lost, level in zip(names, np.asarray(shares), found, strict=True):
+        if lost > MANY_REJECTED:
             log.warning(
-                "%s%s: %.0f %% of the pixels were rejected; its level is %.5g, that of "
+                "%s: %.0f %% of the pixels were rejected; its level is %.5g, that of "
                 "the others about %.5g: leave it out, or bring the frames to one level "
-                "by scale= or zero=",
-                name, where, 100 * lost, level, typical,
+                "by %s",
+                name, 100 * lost, level, typical, options,
             )  # fmt: skip

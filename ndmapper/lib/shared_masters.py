@@ -35,6 +35,7 @@ from ndmapper.numerics.shared_noise import SharedNoise, own_variance
 
 __all__ = [
     "DARK_FACTOR",
+    "FRINGE_FACTOR",
     "ImageRows",
     "Shared",
     "SharedMasters",
@@ -52,6 +53,11 @@ Shared = Literal["record", "none"] | Sequence[Any]
 
 DARK_FACTOR = "DARKFACT"
 """Card of a frame: what the dark was multiplied by before it was subtracted."""
+
+FRINGE_FACTOR = "FRNSCALE"
+"""Card of a frame: what the fringes were multiplied by before."""
+
+_FACTORS = {"dark": DARK_FACTOR, "fringe": FRINGE_FACTOR}
 
 _BACKGROUND = "BKGLEVEL"
 _APPLIED = ("APPBIAS", "APPDARK", "APPFLAT", "APPILLUM")
@@ -150,6 +156,7 @@ class SharedMasters:
         if shared == "record":
             self._of_file = [masters_of(df) for df in files]
             self._warn_of_unknown()
+            self._warn_of_twice()
         elif shared != "none":
             self._of_file = [self._as_given(df, shared) for df in files]
         count = Counter(
@@ -198,6 +205,9 @@ class SharedMasters:
         self, image: NDLater, df: DataFile, master: AppliedMaster
     ) -> _Part | None:
         """Find what a master adds to an image; None where that is not known."""
+        if master.untold:
+            self._warn(master, master.untold)
+            return None
         chain = [self._image(image, df, x) for x in (master, *master.flats)]
         if any(one is None for one in chain):
             return None
@@ -206,11 +216,11 @@ class SharedMasters:
             self._warn(master, "has no variance")
             return None
         factor = 1.0
-        if master.is_scaled and master.tag == "dark":
-            factor = image.meta.get(DARK_FACTOR, 0.0)
+        if master.is_scaled and (card := _FACTORS.get(master.tag)):
+            factor = image.meta.get(card, 0.0)
             if not factor:
                 self._warn(
-                    master, f"was multiplied by what no card {DARK_FACTOR} of {df} says"
+                    master, f"was multiplied by what no card {card} of {df} says"
                 )
                 return None
         gains: list[tuple[tuple[slice, ...], float]] = []
@@ -351,6 +361,17 @@ class SharedMasters:
                     "down too far: give them as shared="
                 )
 
+    def _warn_of_twice(self) -> None:
+        for df, used in zip(self._files, self._of_file, strict=True):
+            for reference, number in Counter(x.reference for x in used).items():
+                if number > 1:
+                    name = next(x.name for x in used if x.reference == reference)
+                    self._say(
+                        f"{name} was applied to {df} {number} times, with the same "
+                        "noise each time, so that the variances of the frame and of "
+                        "what is made of it are too small; apply it once"
+                    )
+
     def _warn(self, master: AppliedMaster, what: str) -> None:
         self._say(
             f"{master.name}, the {master.tag} of {self._numbers[master.reference]} "
@@ -366,6 +387,10 @@ class SharedMasters:
 
 def write_names(header: Any, names: Sequence[str]) -> None:
     """Write into the header of a stack which masters its frames share."""
+    for key in [
+        key for key in header if key.startswith("SHARED") and key[6:].isdigit()
+    ]:
+        del header[key]
     for number, name in enumerate(names, start=1):
         header[f"SHARED{number}"] = (name, "its noise is common to the frames")
 

@@ -79,7 +79,7 @@ def measure_apertures(
     noise = None if variance is None else np.asarray(variance, np.float64)
     good = good & np.isfinite(values)
     if noise is not None:
-        good &= np.isfinite(noise)
+        good &= np.isfinite(noise) & (noise >= 0)
     rows = [np.full(len(x), np.nan) for _ in range(5)]
     flux, var, sky, sky_var, area = rows
     joined = np.zeros(len(x), np.int64)

@@ -437,8 +437,13 @@ class _Output:
             self._variance = self._variance.astype(variance.dtype)
         if tile.flags.dtype > self._flags.dtype:
             self._flags = self._flags.astype(tile.flags.dtype)
+        data = tile.data
+        if self._factor != 1:  # a sum may be too large
+            data = narrowed(data * self._factor, self._data.dtype)
+            kind = np.result_type(self._data, data)
+            self._data = self._data.astype(kind, copy=False)
         for whole, part in (
-            (self._data, tile.data * self._factor),
+            (self._data, data),
             (self._variance, variance),
             (self._flags, tile.flags),
             (self._count, tile.kept),

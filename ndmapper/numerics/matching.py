@@ -24,6 +24,9 @@ _ALIKE = 0.02
 _CHANCE = 1e-4
 """Largest chance that other points agree as well as those of a match."""
 
+_CHANCE_NEARBY = 0.01
+"""The same, where it is known about where points are."""
+
 _TRIED = 2000
 """Hypotheses that are tried at most, the most alike triangles first."""
 
@@ -106,7 +109,7 @@ def match_points(
     -------
     Match or None
         None where too few points agree to tell: with `near` at least a third of the
-        shorter list; else at least four, and so many that chance hardly makes them.
+        shorter list; else at least four; and so many that chance hardly makes them.
 
     Notes
     -----
@@ -124,7 +127,10 @@ def match_points(
         return None
     if near is not None:
         start = _nearby(first, second, near, tolerance)
-        least = max(1, -(-min(len(first), len(second)) // 3))
+        least = max(
+            -(-min(len(first), len(second)) // 3),
+            _least_nearby(first, second, tolerance, near),
+        )
         return _settled(first, second, start, tolerance, least=least)
     start, tried = _by_triangles(first, second, tolerance)
     least = _least_anywhere(first, second, tolerance, tried)
@@ -150,6 +156,22 @@ def _least_anywhere(first: Array, second: Array, tolerance: float, tried: int) -
     more = np.arange(1, len(first) + 2)
     chances = tried * poisson.sf(more - 1, expected)
     return 3 + int(more[np.argmax(chances < _CHANCE)])
+
+
+def _least_nearby(first: Array, second: Array, tolerance: float, near: float) -> int:
+    """Give how many points must agree, so that chance does not bring them there."""
+    from scipy.stats import poisson
+
+    if len(first) == len(second) == 1:
+        return 1  # there is no other that it could be
+    both = np.concatenate([first, second])
+    area = float(np.prod(np.ptp(both, axis=0) + 2 * near))
+    # So many pairs are near to each other by chance; each is a shift that is tried.
+    tried = min(1.0, len(second) * np.pi * near**2 / area) * len(first)
+    share = min(1.0, len(second) * np.pi * tolerance**2 / area)
+    more = np.arange(len(first) + 1)
+    chances = tried * poisson.sf(more - 1, max(0, len(first) - 1) * share)
+    return 1 + int(more[np.argmax(chances < _CHANCE_NEARBY)])
 
 
 def _nearby(

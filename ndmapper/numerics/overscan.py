@@ -209,7 +209,10 @@ def _lines(pixels: Array, clip: float) -> _Lines:
     residual = np.where(used, pixels - mean[:, None], 0)
     # What columns differ by is the same in every line, and no noise of these.
     columns = used.sum(axis=0)
-    residual -= residual.sum(axis=0) / np.maximum(columns, 1)
+    if len(pixels) == 1:
+        columns = np.ones(1, np.intp)  # one line does not tell what they differ by
+    else:
+        residual -= residual.sum(axis=0) / np.maximum(columns, 1)
     free = int(count.sum()) - np.count_nonzero(good) - np.count_nonzero(columns) + 1
     if free > 0:
         sigma = float(np.sqrt(np.sum(residual[used] ** 2) / free))

@@ -121,7 +121,8 @@ def resample(
             w = np.where(inside, wx * wy, 0)
             value = data[row, column].astype(np.float64)
             noise = 0.0 if variance is None else variance[row, column]
-            is_finite = np.isfinite(value) & np.isfinite(noise)
+            # What is negative is no variance.
+            is_finite = np.isfinite(value) & np.isfinite(noise) & (noise >= 0)
             own = np.zeros(shape, kind) if flags is None else flags[row, column]
             has_part = w > 0
             bits |= np.where(has_part, own.astype(kind), kind.type(0))

@@ -68,6 +68,7 @@ def own_variance(
     squares = [[np.square(plane).astype(kind) for plane in read] for read in planes]
     for i in range(len(variance)):
         own = variance[i]
+        own[own < 0] = np.nan  # which is no variance
         for noise, square in zip(noises, squares, strict=True):
             if (which := noise.plane[i]) is None:
                 continue

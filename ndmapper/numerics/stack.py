@@ -121,7 +121,8 @@ def prepared(stack: Stack, recipe: Recipe) -> tuple[Array, Array | None, Mask]:
         variance = None
         if stack.variance is not None:
             variance = stack.variance.astype(np.float64) * (factor * factor)
-            usable &= np.isfinite(variance)
+            # What is negative is no variance, but says that there is none.
+            usable &= np.isfinite(variance) & (variance >= 0)
     if stack.flags is None:
         return data, variance, usable
     kind = stack.flags.dtype.type

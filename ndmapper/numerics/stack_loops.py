@@ -41,9 +41,9 @@ def combine_stack(stack: Stack, recipe: Recipe) -> Tile:
     flags = np.zeros((0, 0), np.uint16) if stack.flags is None else stack.flags
     variance = _NOTHING.astype(stack.data.dtype)
     if stack.variance is not None:
-        variance = stack.variance.astype(stack.data.dtype, copy=False)
-        if stack.variance.dtype.itemsize > stack.data.dtype.itemsize:
-            variance = stack.variance
+        # As wide as the data, or wider where it needs to be.
+        kind_of_both = np.result_type(stack.data.dtype, stack.variance.dtype)
+        variance = stack.variance.astype(kind_of_both, copy=False)
     tile = Tile(
         np.empty(m), np.empty(m), np.zeros(m, kind),
         np.zeros(m, np.intp), np.zeros(m, np.intp),
@@ -216,7 +216,8 @@ def _survey(  # noqa: PLR0917
         squared = factor[i] * factor[i]
         row = variance[i, start : start + width]
         for j in range(width):
-            noise[j] += np.float64(row[j]) * squared
+            one = np.float64(row[j]) * squared
+            noise[j] += one if one >= 0.0 else np.nan
     for i in range(len(flags)):
         bits = flags[i, start : start + width]
         for j in range(width):
@@ -283,7 +284,7 @@ def _gather(  # noqa: PLR0917
         is_usable = np.isfinite(x[i])
         if has_variance:
             v[i] = np.float64(variance[i, j]) * (factor[i] * factor[i])
-            is_usable = is_usable and np.isfinite(v[i])
+            is_usable = is_usable and np.isfinite(v[i]) and v[i] >= 0.0
         used[i] = is_usable
         of_usable += is_usable
         good[i] = is_usable

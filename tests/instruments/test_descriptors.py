@@ -111,3 +111,10 @@ def test_word_of_binning() -> None:
         {"fn": "word", "keys": ["CCDSUM"], "n": 1, "type": "int"}
     )
     assert descriptor.find({"CCDSUM": "2 4"}) == 4
+
+
+@pytest.mark.parametrize("kind", ["float", "int"])
+def test_a_truth_value_is_no_number(kind: str) -> None:
+    descriptor = parse_descriptor({"keys": ["EXPTIME"], "type": kind})
+    assert descriptor.find({"EXPTIME": True}) is None
+    assert descriptor.find({"EXPTIME": "2"}) == 2

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
 from ndmapper.lib.combine import combine, combine_ndds, make_bias
+from ndmapper.numerics import combine as combining
 from ndmapper.testing import count_reads
 
 
@@ -210,3 +211,34 @@ def test_combine_of_files_without_keywords_compares_what_there_is():
 def test_combine_mixed_in_what_is_not_known_raises():
     with pytest.raises(ParameterError, match="none of"):
         combine.func(exposures(FILTER=("R",)), mixed=["filtre"])
+
+
+@pytest.mark.parametrize("compiled_from", [0, 1 << 60])
+def test_combine_ndds_of_negative_variances_leaves_them_out(compiled_from, monkeypatch):
+    monkeypatch.setattr(combining, "COMPILED_FROM", compiled_from)
+    given = frames(5)
+    given[0].data[:] = 1e6
+    for one in given:
+        one.variance = np.full((30, 20), 100.0)
+    given[0].variance[:, 10:] = -1
+    for method in ("mean", "weighted", "median"):
+        made = combine_ndds(given, method=method)
+        assert (made.variance > 0).all()
+        assert (made.data[:, 10:] < 1e4).all()
+    for one in given:
+        one.variance = np.full((30, 20), -1.0)
+    made = combine_ndds(given)
+    assert np.isnan(made.variance).all()
+    assert (made.flags == Flag.NO_DATA).all()
+
+
+def test_combine_ndds_minmax_that_leaves_nothing_is_refused():
+    with pytest.raises(ParameterError, match="of 3 frames nothing is left"):
+        combine_ndds(frames(3), method="mean", reject="minmax", nlow=2, nhigh=1)
+
+
+def test_combine_ndds_of_a_sum_that_is_too_large_is_wide():
+    given = [NDLater(np.full((3, 4), 3e38, np.float32)) for _ in range(5)]
+    made = combine_ndds(given, method="sum")
+    assert made.dtype == np.float64
+    np.testing.assert_allclose(made.data, 1.5e39, rtol=1e-6)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 
 from ndmapper import chain, run_task
 from ndmapper.config import config
@@ -13,7 +14,12 @@ from ndmapper.errors import ParameterError
 from ndmapper.lib import ccd
 from ndmapper.lib.calibrator import calibrate_image
 from ndmapper.lib.combine import combine
-from ndmapper.lib.image import subtract_background
+from ndmapper.lib.image import (
+    apply_illumination,
+    stack_images,
+    subtract_background,
+    subtract_fringe,
+)
 
 SHAPE = (100, 120)
 GAIN, NOISE = 2.0, 6.0
@@ -313,3 +319,57 @@ def test_extensions_have_their_own_masters():
     bias = DataFile("two-bias.fits")
     expected = (bias[1].variance - bias[0].variance)[0, 0] * GAIN**2
     assert more == pytest.approx(expected / np.median(SENSITIVITY) ** 2, rel=0.1)
+
+
+def warnings_of(caplog):
+    return "\n".join(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+
+
+# 12000 pixels tell the width to .7 percent.
+def test_fringes_and_illumination_are_shared_masters():
+    camera = Camera()
+    files = camera.without_bias(camera.raws(3000, n=6))
+    files = ccd.apply_flat(files, flat=camera.flat)
+    light = camera.master(np.ones(SHAPE), 1e-4, "light.fits", FLATNORM="plain",
+                          FLATKIND="illumination")  # fmt: skip
+    files = apply_illumination(files, illumination=light)
+    fringes = np.where(np.arange(SHAPE[1]) % 2, 20, -20) * np.ones(SHAPE)
+    fringe = camera.master(fringes, 20.0**2, "fringe.fits", unit="electron")
+    bare = subtract_fringe(files, fringe=fringe, scale=1.5)
+    stack = combine(bare, combined="stack.fits", method="mean")[0]
+    rest = np.asarray(stack.data) - (3000 - 1.5 * fringes)
+    assert np.std(rest / np.sqrt(stack.variance)) == pytest.approx(1, abs=0.035)
+    names = {value for key, value in stack.meta.items() if key.startswith("SHARED")}
+    assert names == {"bias.fits", "flat.fits", "light.fits", "fringe.fits"}
+    alone = combine(bare, combined="alone.fits", method="mean", shared="none")[0]
+    assert np.std(rest / np.sqrt(alone.variance)) > 1.2
+
+
+def test_a_master_that_is_applied_twice_is_told(caplog):
+    camera = Camera()
+    files = ccd.apply_flat(camera.frames(1000, n=3), flat=camera.flat, again=True)
+    combine(files, combined="a.fits")
+    assert "flat.fits was applied to ffgvbx0.fits 2 times" in warnings_of(caplog)
+
+
+@pytest.mark.parametrize("kind", ["sum", "grid"])
+def test_masters_that_cannot_be_followed_are_told(kind, caplog):
+    camera = Camera()
+    made = []
+    for name in "ab":
+        files = camera.frames(1000, n=2)
+        if kind == "sum":
+            made.append(combine(files, combined=f"{name}.fits", method="sum"))
+            continue
+        for df in files:
+            wcs = WCS(naxis=2)
+            wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+            wcs.wcs.cdelt = [-1e-4, 1e-4]
+            df[0].wcs = wcs
+        made.append(stack_images(files, stack=f"{name}.fits"))
+    stack = combine(DataFileList(data=made), combined="c.fits")[0]
+    # Those that the header of the first one names are not meant.
+    assert "SHARED1" not in stack.meta
+    why = "has another part" if kind == "sum" else "is at other pixels"
+    for name in ("bias", "flat"):
+        assert f"{name}.fits, the {name} of 2 frames, {why}" in warnings_of(caplog)

@@ -89,3 +89,19 @@ def test_errors_of_the_shift_are_those_of_many_trials():
     # .1 / sqrt(25) in the middle; 200 trials of two axes: to 4 per cent.
     assert np.std(shifts) == pytest.approx(0.02, rel=0.15)
     assert np.mean(rms) == pytest.approx(0.1, rel=0.03)
+
+
+def test_a_star_that_chance_brings_near_is_no_match():
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        found.append(match_points(field(rng, 2, 200), field(rng, 30, 200), near=30))
+    # Of one percent there are six in 200 in one of a hundred cases.
+    assert sum(one is not None for one in found) <= 6
+
+
+def test_two_stars_among_few_others_are_matched():
+    points = np.array([[40.0, 50.0], [150.0, 120.0]])
+    others = field(np.random.default_rng(3), 4, 1000)
+    found = match_points(points, np.vstack([points + 3, others]), near=30)
+    assert sorted(found.second) == [0, 1]

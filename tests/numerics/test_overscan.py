@@ -212,3 +212,13 @@ def test_overscan_level_of_constant_pixels_is_it(method):
     np.testing.assert_allclose(level, 7)
     grid = 1 / 12 if method == "median" else 0
     np.testing.assert_allclose(variance, grid, atol=1e-9)
+
+
+def test_overscan_level_of_one_line_has_the_error_of_its_pixels():
+    rng = np.random.default_rng(8)
+    pulls = []
+    for _ in range(300):
+        level, variance = overscan_level(rng.normal(1000, 5, (1, 20)))
+        pulls.append((level[0, 0] - 1000) / np.sqrt(variance[0, 0]))
+    # A width of 300 values is known to 4 per cent; Student's of 19 is 1.06.
+    assert np.std(pulls) == pytest.approx(1.06, abs=0.13)

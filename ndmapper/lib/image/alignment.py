@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.image.catalogue import numbers_in
 from ndmapper.lib.image.grid import transformed
 from ndmapper.numerics.background import estimate_background
 from ndmapper.numerics.matching import Match, Similarity, fit_similarity, match_points
@@ -200,20 +201,16 @@ def _positions(catalogue: PlainFile) -> Array:
             "must be in columns ra and dec [degree]"
         )
         raise ParameterError(msg)
-    sky: Array = np.column_stack([_numbers(table, str(name)) for name in found])
+    sky: Array = np.column_stack(
+        [numbers_in(table, str(name), "catalogue", "deg") for name in found]
+    )
     keep = np.isfinite(sky).min(axis=1)
     key = next((n for n in _BRIGHTNESS if n in names), None)
     if key is not None:
-        by = _numbers(table, names[key])
+        by = numbers_in(table, names[key], "catalogue", "mag")
         order = np.argsort(-by if key == "flux" else by, kind="stable")
         sky, keep = sky[order], keep[order]
     return np.asarray(sky[keep])
-
-
-def _numbers(table: Table, name: str) -> Array:
-    """Read a column; NaN where it has no value."""
-    values: Array = np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan)
-    return values
 
 
 def _sky_of(ndd: NDLater) -> WCS | None:
@@ -324,9 +321,9 @@ def _report(ndd: NDLater, match: Match, transform: Similarity) -> None:
             round(match.rms, 4),
             "[pixel] std. deviation of them along an axis",
         )
+        qc(rms=round(match.rms, 4))
     qc(
         stars=len(match.first),
-        rms=round(match.rms, 4) if np.isfinite(match.rms) else None,
         shift_x=round(float(dx), 4),
         shift_y=round(float(dy), 4),
         rotation=round(transform.angle, 5),

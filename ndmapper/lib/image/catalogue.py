@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 from astropy.table import Table
 
 from ndmapper.data import DataFile, NDLater, PlainFile
@@ -133,8 +134,13 @@ def read_catalogue(file: DataFile, what: str = "catalogue") -> Table:
     return table
 
 
-def numbers_in(table: Table, column: str, what: str) -> Array:
-    """Give a column as numbers, NaN where it is masked; an error if it has none."""
+def numbers_in(table: Table, column: str, what: str, unit: str = "") -> Array:
+    """
+    Give a column as numbers, NaN where it is masked; an error if it has none.
+
+    A column with a unit is converted to `unit`, such as hours of right ascension to
+    degrees; one that cannot be converted is taken as it is.
+    """
     if column not in table.colnames:
         msg = (
             f"the {what} has no column {column!r}{did_you_mean(column, table.colnames)}"
@@ -149,7 +155,18 @@ def numbers_in(table: Table, column: str, what: str) -> Array:
     if not np.isfinite(found).any():
         msg = f"the column {column!r} of the {what} has no number that is finite"
         raise ParameterError(msg)
-    return found
+    return found * _factor(table[column], unit)
+
+
+def _factor(column: Any, unit: str) -> float:
+    """Give what a column is multiplied by to be in a unit."""
+    own = getattr(column, "unit", None)
+    if not unit or own is None:
+        return 1.0
+    try:
+        return float(u.Unit(own).to(u.Unit(unit)))
+    except (u.UnitConversionError, TypeError, ValueError):
+        return 1.0
 
 
 def rows_of(table: Table, ndd: NDLater) -> npt.NDArray[np.int_]:
@@ -166,8 +183,10 @@ def pixels_of(
     """Find where the sources of a catalogue are: by x and y, else by sky position."""
     if "x" in table.colnames and "y" in table.colnames:
         return numbers_in(table, "x", "catalogue"), numbers_in(table, "y", "catalogue")
-    longitude = numbers_in(table, ra, "catalogue, which has no x and y either,")
-    latitude = numbers_in(table, dec, "catalogue, which has no x and y either,")
+    longitude, latitude = (
+        numbers_in(table, name, "catalogue, which has no x and y either,", "deg")
+        for name in (ra, dec)
+    )
     return sky_to_pixels(ndd, longitude, latitude)
 
 

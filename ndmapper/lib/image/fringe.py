@@ -22,6 +22,7 @@ from ndmapper.lib.image.blank import (
     blank_frames,
     combine_blank,
 )
+from ndmapper.lib.shared_masters import FRINGE_FACTOR
 from ndmapper.numerics.background import Background, estimate_background
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.patterns import PatternFit, fit_pattern
@@ -207,7 +208,7 @@ def subtract_fringe(
         flags=flags_with(ndd, (unknown, Flag.BAD)),
     )
     result.meta[key] = card
-    result.meta["FRNSCALE"] = (used, "what the fringes were multiplied by")
+    result.meta[FRINGE_FACTOR] = (used, "what the fringes were multiplied by")
     result.meta["FRNERR"] = (error, "error of FRNSCALE")
     qc(scale=used, scale_error=error, used_share=fit.used)
     qc(rms_before=fit.rms_before, rms_after=fit.rms_after)

@@ -195,10 +195,16 @@ def _directions(
     """Give the directions of the stars: of the list, of the frame, or one for all."""
     columns = [table.columns.pop(n, None) for n in ("sky_ra", "sky_dec")]
     if target is not None:
+        if not (-360 <= target[0] <= 360 and -90 <= target[1] <= 90):
+            msg = (
+                "target is a right ascension and a declination [degree, ICRS], not "
+                f"{target}"
+            )
+            raise ParameterError(msg)
         ra, dec = (np.full(len(table), float(one)) for one in target)
         return ra, dec
     if "ra" in table.colnames and "dec" in table.colnames:
-        ra, dec = (numbers_in(table, n, "list of stars") for n in ("ra", "dec"))
+        ra, dec = (numbers_in(table, n, "list of stars", "deg") for n in ("ra", "dec"))
         return ra, dec
     if columns[0] is None or columns[1] is None:
         msg = (

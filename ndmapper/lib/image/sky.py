@@ -173,7 +173,8 @@ def two_pass_sky(
     first = subtract_sky(frames, sky=frames, out_names=names, **options, **call)
     if align:
         first = align_images(first, reference=first[0], **call)
-    deep = stack_images(first, **call)
+    # Only to find objects: frames of other exposure times show them as well.
+    deep = stack_images(first, mixed=["exptime"], **call)
     objects = make_object_mask(deep, **(mask_options or {}), **call)
     masks = transfer_object_mask(first, mask=objects, **call)
     made: DataFileList = subtract_sky(

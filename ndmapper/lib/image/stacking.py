@@ -1,6 +1,5 @@
 """Stacking images on a common grid of the sky."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.alike import check_alike
+from ndmapper.lib.combine import warn_of_rejected
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
@@ -31,7 +33,7 @@ from ndmapper.lib.shared_masters import (
 from ndmapper.numerics.clipping import Rejection
 from ndmapper.numerics.combine import Combined, combine
 from ndmapper.numerics.combined_variance import rejected_variance_factor
-from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.numerics.outliers import REACH, find_outliers, mean_of_used
 from ndmapper.numerics.pooled_noise import frame_ratios
 from ndmapper.numerics.resample import resample
@@ -40,8 +42,6 @@ from ndmapper.numerics.statistics import clip_scatter
 from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["stack_images"]
-
-log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
 
@@ -57,9 +57,6 @@ _KEPT = 40
 _RATIO_PIXELS = 2**15
 """So many pixels tell which images are noisier."""
 
-_MANY_REJECTED = 0.05
-"""An image that loses a larger share of its pixels is named."""
-
 _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
 
@@ -74,6 +71,7 @@ def stack_images(
     scale: Sequence[float] | None = None,
     level: Literal["none", "median"] = "none",
     covers: Literal["all", "first"] = "all",
+    mixed: str | Sequence[str] = (),
     shared: Shared = "record",
 ) -> NDLater:
     """
@@ -99,6 +97,10 @@ def stack_images(
         to that of the first one, so that a sky that varies is not taken for outliers.
     covers : {'all', 'first'}
         Whether the grid covers all images, or the first one.
+    mixed : str or sequence of str
+        In what the files may differ, such as ``'filter'``, as for `combine`; exposure
+        times may differ under `scale`. A file that holds the exposure of another one
+        counts once.
     shared : {'record', 'none'} or sequence
         Which masters (bias, dark, flat) the images were all calibrated by, whose noise
         is the same where they have the same pixels of the detector: those in their
@@ -116,16 +118,23 @@ def stack_images(
     Raises
     ------
     ParameterError
-        If an image has no world coordinates, or the numbers of ``scale`` do not fit.
+        If an image has no world coordinates, the numbers of ``scale`` do not fit, or
+        the headers say that the files were not taken alike.
     UnitError
         If units differ.
     """
+    kept = distinct_exposures(files)
+    if scale is not None and len(scale) == len(files):
+        scale = [scale[position] for position in kept]
+    files = DataFileList(data=[files[position] for position in kept])
     images = [ndd for df in files for ndd in df]
     names = [f"{df.filename or 'an image'}[{ndd.ident}]" for df in files for ndd in df]
     for df in files:
         if not len(df):
             msg = f"{df} has no image that could be stacked; leave it out"
             raise ParameterError(msg)
+    mixed = (mixed,) if isinstance(mixed, str) else mixed
+    check_alike(files, mixed=mixed, is_scaled=scale is not None)
     factors = _factors(files, scale)
     for image, name in zip(images, names, strict=True):
         if image.unit != images[0].unit:
@@ -144,7 +153,7 @@ def stack_images(
             source.offset = sources[0].median - source.median
     stack, rejected = _combined(sources, grid, method=method, low=low, high=high)
     if method == "sigclip":
-        rejected.report(names)
+        rejected.report(names, [source.median + source.offset for source in sources])
     table = _covariance_table(sources, noises, grid)
     stack.tables[COVARIANCE] = table
     write_names(stack.meta, masters.names)
@@ -308,7 +317,7 @@ class _Rejected:
     good: Array
     lost: Array
 
-    def report(self, names: Sequence[str]) -> None:
+    def report(self, names: Sequence[str], levels: Sequence[float]) -> None:
         """Say which share was rejected, and name images that lost much."""
         share = self.lost / np.maximum(self.good, 1)
         worst = int(np.argmax(share))
@@ -317,12 +326,7 @@ class _Rejected:
             most_rejected=float(share[worst]),
             most_rejected_in=names[worst],
         )
-        for name, part in zip(names, share, strict=True):
-            if part > _MANY_REJECTED:
-                log.warning(
-                    "%s: %.0f %% of the pixels were rejected; leave it out, or bring "
-                    "the images together by scale= and level=", name, 100 * part,
-                )  # fmt: skip
+        warn_of_rejected(names, share, levels, "scale= or level='median'")
 
 
 def _combined(
@@ -337,8 +341,9 @@ def _combined(
     )  # fmt: skip
     has_variance = all(source.image.has("uncertainty") for source in sources)
     ny, nx = grid.shape
-    data = np.full(grid.shape, np.nan, np.float32)
-    variance = np.full(grid.shape, np.nan, np.float32)
+    kind = np.result_type(*(float_type(source.image.dtype) for source in sources))
+    data = np.full(grid.shape, np.nan, kind)
+    variance: npt.NDArray[Any] = np.full(grid.shape, np.nan, np.float32)
     flags = widened(np.zeros(grid.shape, FLAGS_DTYPE), no_data)
     flags |= flags.dtype.type(no_data)
     rejected = _Rejected(np.zeros(len(sources)), np.zeros(len(sources)))

@@ -1,5 +1,6 @@
 """Calibrating photometry: the zero point, with a colour term, against a catalogue."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -24,7 +25,12 @@ __all__ = ["calibrate_photometry"]
 
 Array = npt.NDArray[np.float64]
 
+log = logging.getLogger(__name__)
+
 _LEAST_STARS = 3
+_MANY_LEFT_OUT = 0.3
+"""If a larger part of the stars does not agree, it is told."""
+
 _MAGNITUDE = 2.5 / math.log(10)
 """The error of a magnitude by the relative error of the flux."""
 
@@ -131,6 +137,12 @@ def calibrate_photometry(
         "scatter": fit.scatter,
         "limiting_magnitude": float(fit.values[0]) - 2.5 * math.log10(limit),
     }
+    if found["left_out"] > _MANY_LEFT_OUT * len(used.difference):
+        log.warning(
+            "%d of the %d stars do not agree with the zero point and are left out; "
+            "look whether all are the same stars as in the reference, and in one band",
+            found["left_out"], len(used.difference),
+        )  # fmt: skip
     if colour is not None and colour_term is None:
         found["colour_term_error"] = math.sqrt(fit.covariance[1, 1])
     qc(**found)
@@ -175,8 +187,8 @@ def _match(
             "coordinates (WCS); solve its astrometry before find_sources"
         )
         raise ParameterError(msg)
-    ours = [numbers_in(table, name, "catalogue of sources") for name in ("ra", "dec")]
-    theirs = [numbers_in(stars, name, "reference catalogue") for name in (ra, dec)]
+    ours = [numbers_in(table, n, "catalogue of sources", "deg") for n in ("ra", "dec")]
+    theirs = [numbers_in(stars, n, "reference catalogue", "deg") for n in (ra, dec)]
     is_place = [
         np.flatnonzero(np.isfinite(a) & np.isfinite(b) & (np.abs(b) <= 90))
         for a, b in (ours, theirs)
@@ -205,14 +217,17 @@ def _used(
     ours, theirs = matched
     flux = numbers_in(table, "flux", "catalogue of sources")[ours]
     error = numbers_in(table, "flux_error", "catalogue of sources")[ours]
-    known = numbers_in(stars, magnitude, "reference catalogue")[theirs]
+    known = numbers_in(stars, magnitude, "reference catalogue", "mag")[theirs]
     variance, tint = np.zeros(len(ours)), np.zeros(len(ours))
     if magnitude_error is not None:
         variance += (
-            numbers_in(stars, magnitude_error, "reference catalogue")[theirs] ** 2
+            numbers_in(stars, magnitude_error, "reference catalogue", "mag")[theirs]
+            ** 2
         )
     if colour is not None:
-        blue, red = (numbers_in(stars, name, "reference catalogue") for name in colour)
+        blue, red = (
+            numbers_in(stars, name, "reference catalogue", "mag") for name in colour
+        )
         tint = (blue - red)[theirs]
     good = (flux > least_snr * error) & (error > 0)
     good &= np.isfinite(known) & np.isfinite(variance) & np.isfinite(tint)

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from shared_stars import SHAPE, SKY, coordinates, exposure, field
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.lib.image import align_images, stack_images
 
@@ -132,3 +132,20 @@ def test_saved_with_the_reference_in_its_record(tmp_path, monkeypatch):
     product = DataFile("ax.fits")
     assert product.record[-1]["references"]["reference"]["name"] == "r.fits"
     assert worst(product[0], coordinates(4, 5)) < 0.1
+
+
+def test_one_star_in_both_images_gives_the_shift():
+    star = [[60.0, 50.0, 3e4]]
+    frames = []
+    for name, dx in (("r.fits", 0.0), ("x.fits", 2.5)):
+        y, x = np.mgrid[:100, :120]
+        noise = np.random.default_rng(len(frames)).normal(0, 5, x.shape)
+        light = np.exp(-((x - star[0][0] - dx) ** 2 + (y - star[0][1]) ** 2) / 4.5)
+        ndd = NDLater(star[0][2] / 14 * light + noise, ident=1, wcs=coordinates())
+        ndd.variance = np.full(x.shape, 25.0)
+        frames.append(DataFile(name, data=[ndd]))
+    aligned = align_images(frames[1], reference=frames[0], save=False)[0]
+    assert aligned.meta["ALNSTARS"] == 1
+    assert "ALNRMS" not in aligned.meta
+    moved = aligned.wcs.wcs.crpix - coordinates().wcs.crpix
+    assert moved == pytest.approx([2.5, 0], abs=0.1)

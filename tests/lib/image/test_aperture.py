@@ -365,3 +365,15 @@ def test_radius_must_be_known_and_rings_be_rings(field):
 def test_noise_of_the_fixture_is_known(field):
     empty = field.ndd.data[:14, :14]
     assert np.var(empty) == pytest.approx(100 + READ_NOISE**2, rel=0.3)
+
+
+def test_pixels_of_negative_variance_are_not_measured(field):
+    noise = np.array(field.ndd.variance)
+    noise[int(field.y[0]), int(field.x[0])] = -1.0
+    ndd = field.ndd.replace(variance=noise)
+    places = listed(x=field.x[:2], y=field.y[:2])
+    table = image.aperture_photometry.func(as_file(ndd), places, radius=5)
+    plain = image.aperture_photometry.func(as_file(field.ndd), places, radius=5)
+    assert np.isfinite(table["flux_error"]).all()
+    assert table["area"][0] == pytest.approx(plain["area"][0] - 1)
+    assert table["flux"][1] == plain["flux"][1]

@@ -258,3 +258,8 @@ def test_table_of_an_instrument_says_where_it_is(folder):
     found = product.table()["bjd_tdb"][0]
     assert (found - expected) * DAY == pytest.approx(0, abs=1e-4)
     assert str(product) == "n_curves.ecsv"
+
+
+def test_a_target_that_is_no_direction_is_refused():
+    with pytest.raises(ParameterError, match="target is a right ascension"):
+        run(frame(0), target=(10.0, -95.0))

@@ -315,3 +315,82 @@ def test_two_images_that_disagree_are_flagged():
     # But not the stars, whose cores differ by how they were interpolated.
     x, y, _ = STARS[0]
     assert not (stack.flags[round(y) - 3 : round(y) + 4, round(x)] & 1).any()
+
+
+def test_images_without_variance_are_stacked_by_their_scatter():
+    files = night()
+    for df in files:
+        df[0].variance = None
+    stack = stack_images(files, covers="first", save=False)[0]
+    true = scene(coordinates(0, 0))
+    inner = np.s_[12:-12, 12:-12]
+    pulls = (np.asarray(stack.data) - true)[inner] / np.sqrt(stack.variance[inner])
+    # Frames were interpolated, so that the scatter of six is what there is.
+    assert np.std(pulls[true[inner] < 210]) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("card", "name"), [({"FILTER": "V"}, "filter"), ({"EXPTIME": 60.0}, "exptime")]
+)
+def test_files_that_were_not_taken_alike_are_refused(card, name):
+    files = night()[:3]
+    for df in files:
+        df.meta.update({"FILTER": "R", "EXPTIME": 10.0})
+    files[1].meta.update(card)
+    with pytest.raises(ParameterError, match=f"x1.fits has {name} = .* x0.fits"):
+        stack_images(files, save=False)
+    stack_images(files, mixed=name, covers="first", save=False)
+    if name == "exptime":
+        stack_images(files, scale=[1, 1, 1], covers="first", save=False)
+
+
+def test_a_copy_of_an_exposure_counts_once(caplog):
+    one, two = night()[:2]
+    one.meta["DATE-OBS"] = two.meta["DATE-OBS"] = "2020-01-01T00:00:00"
+    copy = DataFile("copy.fits", data=[one[0]])
+    copy.meta["DATE-OBS"] = one.meta["DATE-OBS"]
+    files = [one, copy, two]
+    stack = stack_images(files, scale=[1, 5, 1], covers="first", save=False)[0]
+    assert stack.meta["NCOMBINE"] == 2
+    assert "counts once" in caplog.text
+
+
+def test_an_image_that_loses_many_pixels_is_named(caplog):
+    files = night(sky=[SKY, SKY, 2 * SKY, SKY, SKY, SKY])
+    stack_images(files, covers="first", save=False)
+    assert "x2.fits[1]: " in caplog.text
+    assert "its level is 399.96, that of the others about 199.95" in caplog.text
+    caplog.clear()
+    stack_images(files, level="median", covers="first", save=False)
+    assert "were rejected" not in caplog.text
+
+
+def test_pixels_of_which_images_disagree_have_the_variance_of_their_scatter():
+    files = night()[:2]
+    files[0][0].data[40:50, 40:50] += 5000
+    stack = stack_images(files, covers="first", save=False)[0]
+    # Of two values 5000 apart, the mean has half of that squared, which is 2500.
+    found = np.sqrt(np.asarray(stack.variance)[42:48, 42:48])
+    assert np.median(found) == pytest.approx(2500, rel=0.05)
+
+
+def test_a_stack_is_as_wide_as_its_images():
+    files = night()[:2]
+    for df in files:
+        df[0].data = np.asarray(df[0].data) * 1e25
+        df[0].variance = np.asarray(df[0].variance) * 1e50
+    stack = stack_images(files, covers="first", save=False)[0]
+    assert stack.dtype == np.float64
+    assert np.isfinite(stack.variance[20:-20, 20:-20]).all()
+
+
+def test_negative_variances_are_none():
+    files = night()[:3]
+    for df in files:
+        noise = np.array(df[0].variance)
+        noise[30:40, 30:40] = -1.0
+        df[0].variance = noise
+    stack = stack_images(files, method="mean", covers="first", save=False)[0]
+    variance = np.asarray(stack.variance)
+    assert not (variance[np.isfinite(variance)] < 0).any()
+    assert (np.asarray(stack.flags)[36, 36] & 16) != 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import Table
 from lib_image import as_file, listed, make_field, sky_wcs, write
 
@@ -214,3 +215,21 @@ def test_sources_without_sky_positions_are_refused():
         calibrate(blank(), listed(**sources), None)
     with pytest.raises(ParameterError, match="is empty"):
         calibrate(blank(), listed(x=np.array([])), listed(**reference))
+
+
+def test_columns_with_units_are_converted():
+    sources, reference = stars(3)
+    plain, _ = run(sources, reference)
+    table = Table(reference)
+    table["ra"] = (table["ra"] / 15) * u.hourangle
+    table["dec"] = np.deg2rad(table["dec"]) * u.rad
+    table["r"] = table["r"] * 1000 * u.mmag
+    made = calibrate(blank(), listed(**sources), listed(table), magnitude="r")
+    assert made["calibrated"].meta["PHOTZP"] == pytest.approx(plain["PHOTZP"], abs=1e-9)
+
+
+def test_many_stars_that_do_not_agree_are_told(caplog):
+    run(*stars(3, outliers=6))
+    assert "do not agree" not in caplog.text
+    run(*stars(3, outliers=27))
+    assert "stars do not agree with the zero point" in caplog.text
