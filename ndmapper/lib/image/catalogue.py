@@ -21,6 +21,7 @@ __all__ = [
     "pixels_of",
     "read_catalogue",
     "rows_of",
+    "sky_columns",
     "sky_positions",
 ]
 
@@ -56,6 +57,12 @@ class SourceFlag(IntFlag):
 
 
 PIXEL = "pixel"
+
+_SKY_COLUMNS = (
+    ("ra", "ra_icrs", "raj2000", "ra_deg"),
+    ("dec", "de_icrs", "dej2000", "dec_deg"),
+)
+"""What catalogues call right ascension and declination, in lower case."""
 
 _COLUMNS: dict[str, tuple[str | None, str]] = {
     "id": (None, "number of the source"),
@@ -150,6 +157,13 @@ def numbers_in(table: Table, column: str, what: str) -> Array:
         msg = f"the column {column!r} of the {what} has no number that is finite"
         raise ParameterError(msg)
     return found
+
+
+def sky_columns(table: Table) -> tuple[str, str] | None:
+    """Find the columns of right ascension and declination, as catalogues call them."""
+    names = {name.lower(): name for name in table.colnames}
+    ra, dec = (next((names[n] for n in w if n in names), None) for w in _SKY_COLUMNS)
+    return None if ra is None or dec is None else (ra, dec)
 
 
 def rows_of(table: Table, ndd: NDLater) -> npt.NDArray[np.int_]:
