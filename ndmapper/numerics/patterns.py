@@ -103,7 +103,8 @@ def fit_pattern(
     The noise of the pattern would make its scale too small, and too large where the
     image is one of those that the pattern was made of, so that they share noise. The
     noise of pixels is independent, while the pattern is nearly the same in neighbours:
-    so products are taken with the mean of the pattern in the eight pixels around. Pixels that are further from the fit than `clip` times the scatter are left out; the
+    so products are taken with the mean of the pattern in the eight pixels around.
+    Pixels that are further from the fit than `clip` times the scatter are left out; the
     first round takes least absolute deviations, which stars hardly move. Pixels are not
     weighted by their variances, since these contain what their own noise has added.
 
