@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,7 +68,8 @@ def _run(args: argparse.Namespace) -> int:
         print_json([*rows, *({**dict.fromkeys(table.colnames), **o} for o in others)])
         return 0
     if args.rules:
-        _print_rules(table)
+        _print_rules(table, every=args.all)
+        _advise(table, args.folder)
         return 0
     # The reason is the longest by far, and the least often wanted.
     names = [*(name for name in table.colnames if name != "why"), "why"]
@@ -76,7 +78,18 @@ def _run(args: argparse.Namespace) -> int:
     say(format_columns(cells if args.all else _folded(cells), names))
     if written is not None:
         say(f"\nwritten to {written}")
+    _advise(table, args.folder)
     return 0
+
+
+def _advise(table: Any, folder: Path) -> None:
+    """Say what to do about frames that no table describes."""
+    if len(table) and not any(str(name) for name in table["instrument"]):
+        say(
+            f"\nno table describes these frames; draft one with:\n"
+            f"  ndmapper new instrument NAME {shlex.quote(str(folder))}\n"
+            f"or name one with --instrument"
+        )
 
 
 def _folded(rows: Sequence[list[Any]]) -> Iterator[list[Any]]:
@@ -112,7 +125,7 @@ def _other_products(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def _print_rules(table: Any) -> None:
+def _print_rules(table: Any, *, every: bool) -> None:
     """Show what the rules make of each frame, class by class."""
     from ndmapper.instruments import load
 
@@ -131,12 +144,15 @@ def _print_rules(table: Any) -> None:
             listed = (", ".join(some) or None for some in types)
             cells.append((kind, counts.get(kind, 0), *listed))
         say(format_columns(cells, ("class", "frames", "needs", "serves as")) + "\n")
-        known = [(r["file"], r["class"], r["why"]) for r in rows if r["class"] != "?"]
-        say(format_columns(known, ("file", "class", "why")) + "\n")
-    unknown = [(r["file"], r["why"]) for r in table if r["class"] == "?"]
+        known = [[r["file"], r["class"], r["why"]] for r in rows if r["class"] != "?"]
+        say(
+            format_columns(known if every else _folded(known), ("file", "class", "why"))
+            + "\n"
+        )
+    unknown = [[r["file"], r["why"]] for r in table if r["class"] == "?"]
     say(f"{len(unknown)} of {len(table)} without a class")
     if unknown:
-        say(format_columns(unknown, ("file", "why")))
+        say(format_columns(unknown if every else _folded(unknown), ("file", "why")))
 
 
 def _shown(cell: object) -> object:

@@ -16,10 +16,10 @@ __all__ = ["draft_instrument"]
 
 # Descriptors, and the keywords that are commonly used for each, the best first.
 _COMMON: Mapping[str, tuple[str, ...]] = {
-    "object": ("OBJECT", "OBJNAME", "TARGNAME", "TITLE"),
+    "object": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET", "TITLE"),
     "exptime": ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME", "ELAPTIME"),
     "filter": ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM",
-               "ESO INS FILT1 NAME"),
+               "PASSBAND", "ESO INS FILT1 NAME"),
     "grating": ("GRATING", "GRATNAME", "DISPERSR", "DISPNAME", "GRISM", "GRISM_N",
                 "GRISMNAM", "ESO INS GRIS1 NAME"),
     "slit": ("SLIT", "SLITNAME", "SLIT_N", "MASKNAME", "SLMSKNAM", "DECKER", "DECKNAME",
@@ -36,6 +36,13 @@ _FEW = 0.2
 _KINDS = ("IMAGETYP", "OBSTYPE", "IMTYPE", "FRAME", "OBSMODE", "EXPTYPE", "KOAIMTYP",
           "ESO DPR TYPE", "OBJECT")  # fmt: skip
 _APPLIES = ("INSTRUME", "DETECTOR", "CAMERA", "VERSION", "TELESCOP")
+# What else may name an instrument, or have a section, a gain or a noise.
+_NAMES = re.compile(r"INST|CAM|DET")
+_SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
+_NOISE = re.compile(r"GAIN|^GN|E.?PER|RO?N|NOIS")
+_WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*")
+_MOST_KINDS = 12
+"""A keyword with more values does not say what a frame is, but what is in it."""
 _TIMES = ("TIME-OBS", "UT", "UTSTART", "UTC", "UT-OBS", "UTC-OBS", "MJD-OBS", "JD")
 
 # What frames are called, as a part of what the header says in any case.
@@ -95,7 +102,19 @@ class _Draft:
             score = 10 * len(known) - min(len(counts), 40) // 4
             if known and score > best[0]:
                 best = (score, key, counts)
+        if best[1] is None:
+            return self.find_unusual_kind()
         return best[1], best[2]
+
+    def find_unusual_kind(self) -> tuple[str | None, Counter[str]]:
+        """Find any keyword whose few values are two kinds of frames or more."""
+        found: tuple[int, str | None, Counter[str]] = (1, None, Counter())
+        for key in self.sample.keywords():
+            counts = self.sample.counts(key)
+            known = {kind for text in counts if (kind := _kind_of(text)) is not None}
+            if len(known) > found[0] and len(counts) <= _MOST_KINDS:
+                found = (len(known), key, counts)
+        return found[1:]
 
     def find_descriptors(self) -> dict[str, str]:
         found = {}
@@ -114,7 +133,11 @@ class _Draft:
             found["binning"] = (
                 '{ fn = "joined", keys = ["XBINNING", "YBINNING"], drop = [] }'
             )
-        for date in sample.usual(("DATE-OBS", "DATE-BEG", "MJD-OBS", "JD", "DATE"))[:1]:
+        for date in (
+            sample.usual(("DATE-OBS", "DATE-BEG", "MJD-OBS", "JD"))
+            or self.sample.usual(self.like(_WHOLE_TIME))
+            or sample.usual(("DATE",))
+        )[:1]:
             whole = all("T" in text for text in sample.counts(date)) or "JD" in date
             keys = (date, *([] if whole else sample.usual(_TIMES)))
             found["time"] = f'{{ fn = "timestamp", keys = {_listed(keys)} }}'
@@ -131,6 +154,16 @@ class _Draft:
             if kind is not None:
                 found.setdefault(kind, []).append(text)
         return {kind: found[kind] for kind in _WORDS if kind in found}
+
+    def like(self, pattern: re.Pattern[str]) -> list[str]:
+        """List the keywords all of whose values match, but when a file was written."""
+        return [
+            key
+            for key in self.sample.keywords()
+            if key != "DATE"
+            and (counts := self.sample.counts(key))
+            and all(pattern.fullmatch(text.replace(" ", "")) for text in counts)
+        ]
 
     def lines(self) -> list[str]:
         shown = [n for n in ("object", "kind", *_COMMON) if n in self.descriptors]
@@ -171,6 +204,14 @@ class _Draft:
                     "recognised."
                 )
             return [*lines, "[applies]", f"{key} = {_listed(kept)}"]
+        for key in filter(_NAMES.search, self.sample.keywords()):
+            counts = self.sample.counts(key, primary_only=True)
+            if len(counts) == 1 and counts.total() == n and _is_name(*counts):
+                return [
+                    f"# CHECK: is it {key} that tells?",
+                    "[applies]",
+                    f"{key} = {_listed(counts)}",
+                ]
         lines = ["# CHECK: no keyword has one value in most files; which tells?"]
         for key in self.sample.usual(_APPLIES):
             shown = _counted(self.sample.counts(key))
@@ -230,6 +271,8 @@ class _Draft:
             ]
         descriptor = "object" if self.kind == "OBJECT" else "kind"
         lines = []
+        if self.kind not in _KINDS:
+            lines += [f"# CHECK: is it {self.kind} that says what a frame is?", ""]
         for kind, texts in self.classes.items():
             n = sum(self.kinds[text] for text in texts)
             listed = _listed(_plain(text) for text in sorted(texts))
@@ -299,6 +342,7 @@ class _Draft:
                 "# CHECK: no DATASEC: the whole image is taken for one amplifier. If",
                 "# there are more, describe them with [[amplifier]]: name,",
                 '# data = "[1:1024,1:512]", overscan, gain, read_noise, saturation.',
+                *self.unusual_sections(),
             ]
             found = {"data": ["DATASEC"], **found}
         for key in found.get("gain", ())[:1]:
@@ -313,10 +357,29 @@ class _Draft:
             lines.append(f"amplifiers = {_listed(names)}")
         return [*lines, *(f"{part} = {_listed(keys)}" for part, keys in found.items())]
 
+    def unusual_sections(self) -> list[str]:
+        """List keywords that may be of amplifiers, with a value of each."""
+        sections = self.like(_SECTION)
+        if not sections:
+            return []
+        numbers = (key for key in self.sample.keywords() if _NOISE.search(key))
+        shown = [f"{key} = {next(iter(self.sample.counts(key)))}"
+                 for key in (*sections, *numbers)]  # fmt: skip
+        return [
+            "# CHECK: which of these are data, overscan, gain and read noise? Several",
+            '# amplifiers in one header: amplifiers = ["A", "B"], data = "DSEC_{}".',
+            *(f"#   {line}" for line in shown),
+        ]
+
     def looks_like_setting(self, key: str) -> bool:
         """Whether the values of a gain are whole numbers, or too high for a gain."""
         values = [v for v in self.sample.values(key) if isinstance(v, int | float)]
         return bool(values) and all(v == int(v) or v > 30 for v in values)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a value is a name, and no number or section."""
+    return bool(re.match(r"[A-Za-z]{2}", text))
 
 
 def _kind_of(text: str) -> str | None:

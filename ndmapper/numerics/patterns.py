@@ -98,13 +98,15 @@ def fit_pattern(
     clip: float = 4.0,
 ) -> PatternFit:
     """
-    Fit a pattern to an image, both without background, by least squares.
+    Fit a smooth pattern to an image, both without background, by least squares.
 
-    The noise of the pattern would make its scale too small, so that its variance is
-    taken out of the squares of the pattern. Pixels that are further from the fit than
-    `clip` times the scatter are left out; the first round takes least absolute
-    deviations, which stars hardly move. Pixels are not weighted by their variances,
-    since these contain what their own noise has added.
+    The noise of the pattern would make its scale too small, and too large where the
+    image is one of those that the pattern was made of, so that they share noise. The
+    noise of pixels is independent, while the pattern is nearly the same in neighbours:
+    so products are taken with the mean of the pattern in the eight pixels around.
+    Pixels that are further from the fit than `clip` times the scatter are left out; the
+    first round takes least absolute deviations, which stars hardly move. Pixels are not
+    weighted by their variances, since these contain what their own noise has added.
 
     Raises
     ------
@@ -112,34 +114,50 @@ def fit_pattern(
         If the pattern does not stand out of its noise.
     """
     values, shape = image[good], pattern[good]
+    around = _mean_around(pattern, good)[good]
     noise = np.zeros(shape.size) if pattern_variance is None else pattern_variance[good]
     scale = _least_absolute(values, shape)
     kept = np.ones(values.size, np.bool_)
     for _ in range(_ROUNDS):
-        power = float((shape[kept] ** 2).sum() - noise[kept].sum())
-        if not power > 3 * float(np.sqrt(2 * (noise[kept] ** 2).sum())):
+        new = _within(values - scale * shape, clip)
+        power = float((shape[new] * around[new]).sum())
+        # A pair of neighbours is there twice, with an eighth of the product of each.
+        if not power > 3 * float(np.sqrt((noise[new] ** 2).sum() / 4)):
             msg = "the pattern does not stand out of its own noise"
             raise ValueError(msg)
-        new = _within(values - scale * shape, clip)
-        scale = float((values[new] * shape[new]).sum()) / float(
-            (shape[new] ** 2).sum() - noise[new].sum()
-        )
+        scale = float((values[new] * around[new]).sum()) / power
         if np.array_equal(new, kept):
             break
         kept = new
     after = values[kept] - scale * shape[kept]
     own = np.full(after.size, after.var()) if variance is None else variance[good][kept]
-    squares, of_pattern = shape[kept] ** 2, noise[kept]
+    of_pattern = noise[kept]
     # What the variance of the image, and that of the pattern, make of the two sums.
-    spread = float((squares * own).sum())
-    spread += scale**2 * float((squares * of_pattern + of_pattern**2).sum())
+    spread = float((around[kept] ** 2 * (own + scale**2 * of_pattern)).sum())
+    spread += scale**2 * float((of_pattern**2).sum()) / 8
     return PatternFit(
         scale=scale,
-        error=float(np.sqrt(spread)) / float(squares.sum() - of_pattern.sum()),
+        error=float(np.sqrt(spread)) / power,
         rms_before=float(values[kept].std()),
         rms_after=float(after.std()),
         used=float(kept.mean()),
     )
+
+
+def _mean_around(image: Array, good: Mask) -> Array:
+    """Give the mean of the good ones of the eight pixels around each; 0 without any."""
+    total, count = (
+        _sum_around(part) for part in (np.where(good, image, 0.0), good.astype(float))
+    )
+    # Sums of whole numbers are exact.
+    return np.divide(total, count, out=np.zeros(image.shape), where=count > 0)
+
+
+def _sum_around(image: Array) -> Array:
+    padded = np.pad(image, 1)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    sums: Array = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - image
+    return sums
 
 
 def _least_absolute(values: Array, shape: Array) -> float:

@@ -9,6 +9,7 @@ from astropy.io import fits
 from shared_helpers import read_document, write_document
 
 from ndmapper import config
+from ndmapper.data import DataFile, NDLater
 
 
 def test_cals_update_makes_a_document(command: Any, simulated_night: Path) -> None:
@@ -261,6 +262,23 @@ def test_ls_rules_shows_classes_and_what_has_none(
     assert ["object", "1", "bias,", "flat", "-"] in rows
     assert ["1", "of", "6", "without", "a", "class"] in rows
     assert rows[-1][:3] == ["odd.fits", "cannot", "be"]
+
+
+def test_ls_tells_how_to_describe_a_camera_that_is_not_known(
+    command: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a night"
+    folder.mkdir()
+    for number in range(1, 5):
+        DataFile(
+            folder / f"w{number}.fits", mode="new", meta={"INSTR": "Wide"},
+            data=[NDLater([[1.0]])],
+        ).save()  # fmt: skip
+    for more in ((), ("--rules",)):
+        out = command("ls", str(folder), *more).out
+        assert "w{1..4}.fits" in out
+        assert f"ndmapper new instrument NAME '{folder}'" in out
+    assert "w3.fits" in command("ls", str(folder), "--rules", "--all").out
 
 
 def test_ls_update_adds_new_frames_to_an_edited_table(

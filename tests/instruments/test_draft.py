@@ -46,6 +46,30 @@ def test_draft_without_any_kind_asks_for_classes(tmp_path: Path) -> None:
     assert "CHECK: no keyword says what a frame is" in text
 
 
+def test_unusual_keywords_are_found_by_their_values(tmp_path: Path) -> None:
+    def header(kind: str, filtername: str) -> tuple[Cards, Cards]:
+        primary = {"OBSERVAT": "Hill", "INSTR": "WideEye2", "FRMTYPE": kind,
+                   "ITIME": 8.0, "PASSBAND": filtername, "NOTE": f"{kind} {filtername}",
+                   "UT-OPEN": "2025-03-01T02:03:04.5",
+                   "DATE": "2026-01-01T00:00:00"}  # fmt: skip
+        return primary, {"DSEC_P": "[25:424,1:700]", "OSEC_P": "[1:24,1:700]",
+                         "GN_P": 1.9, "CAMERA": "[1:2,3:4]"}  # fmt: skip
+
+    kinds = {"zero": "bias", "dome": "flat", "science": "object", "focus": None}
+    headers = [header(kind, f"zs{n}") for kind in kinds for n in range(4)]
+    cam, text = drafted(tmp_path, headers)
+    assert cam.applies == {"INSTR": ("WideEye2",)}
+    assert "# CHECK: is it INSTR that tells?" in text
+    assert "# CHECK: is it FRMTYPE that says what a frame is?" in text
+    for (primary, _), kind in zip(headers[::4], kinds.values(), strict=True):
+        assert cam.classify(primary)[0] == kind
+    found = cam.describe(*headers[0])
+    assert (found["exptime"], found["filter"]) == (8.0, "zs0")
+    assert found["time"] == "2025-03-01T02:03:04.500"
+    assert "#   OSEC_P = [1:24,1:700]\n" in text
+    assert "#   GN_P = 1.9\n" in text
+
+
 def drafted(
     tmp_path: Path, headers: list[tuple[Cards, Cards | None]]
 ) -> tuple[instruments.Instrument, str]:

@@ -387,6 +387,11 @@ def light_curves(folder):
         df[0].data = df[0].data * factor + 0.0137
         df.meta["DATE-OBS"] = f"2021-11-07T03:2{number}:00"
         df.meta["EXPTIME"] = 60.0
+        wcs = WCS(naxis=2)  # as `align_images` would have corrected them
+        wcs.wcs.ctype = ["LINEAR", "LINEAR"]
+        wcs.wcs.crpix = [1.0 + number, 1.0]
+        df[0].wcs = wcs
+        df[0].meta["ALNSTARS"] = 3
         df.save(f"n{number}.fits")
         names.append(f"n{number}.fits")
     Table({"x": [12.0, 44.0, 30.0], "y": [15.0, 20.0, 47.0]}).write("list.ecsv")

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.lib.flagging import good_pixels
-from ndmapper.lib.image.catalogue import numbers_in
+from ndmapper.lib.image.catalogue import numbers_in, sky_columns
 from ndmapper.lib.image.grid import transformed
 from ndmapper.numerics.background import estimate_background
 from ndmapper.numerics.matching import Match, Similarity, fit_similarity, match_points
@@ -28,10 +28,6 @@ _NEAR = 30.0
 _FLOOR = 0.02
 """What positions lack beside their noise, as pixels are not points [pixel]."""
 
-_COLUMNS = (
-    ("ra", "ra_icrs", "raj2000", "ra_deg"),
-    ("dec", "de_icrs", "dej2000", "dec_deg"),
-)
 _BRIGHTNESS = ("mag", "gmag", "phot_g_mean_mag", "rmag", "vmag", "flux")
 
 
@@ -191,11 +187,8 @@ def _counterpart(reference: DataFile, ndd: NDLater) -> NDLater:
 def _positions(catalogue: PlainFile) -> Array:
     """Read the positions of a catalogue [degree], the brightest first."""
     table: Table = catalogue.table()
-    names = {name.lower(): name for name in table.colnames}
-    found = [
-        next((names[n] for n in wanted if n in names), None) for wanted in _COLUMNS
-    ]
-    if None in found:
+    found = sky_columns(table)
+    if found is None:
         msg = (
             f"{catalogue} has the columns {', '.join(table.colnames)}; its positions "
             "must be in columns ra and dec [degree]"
@@ -205,6 +198,7 @@ def _positions(catalogue: PlainFile) -> Array:
         [numbers_in(table, str(name), "catalogue", "deg") for name in found]
     )
     keep = np.isfinite(sky).min(axis=1)
+    names = {name.lower(): name for name in table.colnames}
     key = next((n for n in _BRIGHTNESS if n in names), None)
     if key is not None:
         by = numbers_in(table, names[key], "catalogue", "mag")

@@ -22,6 +22,7 @@ __all__ = [
     "pixels_of",
     "read_catalogue",
     "rows_of",
+    "sky_columns",
     "sky_positions",
 ]
 
@@ -57,6 +58,12 @@ class SourceFlag(IntFlag):
 
 
 PIXEL = "pixel"
+
+_SKY_COLUMNS = (
+    ("ra", "ra_icrs", "raj2000", "ra_deg"),
+    ("dec", "de_icrs", "dej2000", "dec_deg"),
+)
+"""What catalogues call right ascension and declination, in lower case."""
 
 _COLUMNS: dict[str, tuple[str | None, str]] = {
     "id": (None, "number of the source"),
@@ -167,6 +174,13 @@ def _factor(column: Any, unit: str) -> float:
         return float(u.Unit(own).to(u.Unit(unit)))
     except (u.UnitConversionError, TypeError, ValueError):
         return 1.0
+
+
+def sky_columns(table: Table) -> tuple[str, str] | None:
+    """Find the columns of right ascension and declination, as catalogues call them."""
+    names = {name.lower(): name for name in table.colnames}
+    ra, dec = (next((names[n] for n in w if n in names), None) for w in _SKY_COLUMNS)
+    return None if ra is None or dec is None else (ra, dec)
 
 
 def rows_of(table: Table, ndd: NDLater) -> npt.NDArray[np.int_]:

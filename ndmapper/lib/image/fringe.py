@@ -128,7 +128,7 @@ def make_fringe(
     return made
 
 
-@run_task(prefix="r", cals=["fringe"])
+@run_task(prefix="r", cals=["fringe"], options={"revision": 2})
 def subtract_fringe(
     ndd: NDLater,
     fringe: NDLater | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Column, Table, vstack
+from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import ParameterError, UnitError
@@ -23,6 +24,7 @@ from ndmapper.lib.image.catalogue import (
     make_catalogue,
     numbers_in,
     read_catalogue,
+    rows_of,
     sky_positions,
 )
 from ndmapper.lib.image.placing import measure_rows
@@ -39,11 +41,18 @@ log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float64]
 
 _MOST_DRAWN = 8
+_SHIFTED = 1.0
+"""Frames that are not aligned are on the same pixels within this [pixel]."""
 _VARIABLE = 3.0
 """A comparison star that scatters more than this, by its error, is named."""
 
 
-@run_task(each="list", outputs={"light_curves": "{root}_curves.ecsv"}, cals=["sources"])
+@run_task(
+    each="list",
+    outputs={"light_curves": "{root}_curves.ecsv"},
+    cals=["sources"],
+    options={"revision": 2},
+)
 def make_light_curves(
     files: DataFileList,
     sources: DataFile | None,
@@ -67,8 +76,10 @@ def make_light_curves(
     files : DataFileList
         The frames, calibrated, best with variance.
     sources : DataFile
-        The stars, as for `aperture_photometry`: a table with x and y, of frames that
-        are aligned, or with ra and dec alone. Its numbers (id) are those of its rows,
+        The stars, as for `aperture_photometry`: a table with x and y, or with ra and
+        dec alone. x and y are pixels of the first frame, and followed to the others by
+        their coordinates where `align_images` made these; else the stars have to be on
+        the same pixels of all frames. Its numbers (id) are those of its rows,
         from 1, unless it has its own.
     comparison : sequence of int, optional
         Numbers (id) of stars that are constant. With them there are differential
@@ -126,7 +137,8 @@ def make_light_curves(
     parts = []
     for n in sorted(range(len(files)), key=lambda n: times[n].middle - times[0].middle):
         df, time, place = files[n], times[n], places[n]
-        found = _measured(df.copy(), table, apertures)
+        stars = _followed(table, files[0], df)
+        found = _measured(df.copy(), stars, apertures)
         ra, dec = _directions(found, target, df)
         found["frame"] = df.filename.name if df.filename is not None else ""
         found["bjd_tdb"] = barycentric_julian_date(time.middle, ra, dec, place)
@@ -175,6 +187,32 @@ def _comparison(table: Table, wanted: Sequence[int] | None) -> npt.NDArray[np.in
         )
         raise ParameterError(msg)
     return np.array([known.index(one) for one in wanted])
+
+
+def _followed(table: Table, first: DataFile, df: DataFile) -> Table:
+    """Give the list with the pixels of a frame that was aligned, as the first one."""
+    if df is first or not {"x", "y"} <= set(table.colnames):
+        return table
+    result = table.copy()
+    for name in ("x", "y"):
+        result[name] = numbers_in(table, name, "list of stars")
+    for ndd in df:
+        origin = next((one for one in first if one.ident == ndd.ident), first[0])
+        wcs, old = ndd.wcs, origin.wcs
+        rows = rows_of(result, ndd)
+        if not (isinstance(wcs, WCS) and isinstance(old, WCS) and rows.size):
+            continue
+        before = np.column_stack([result["x"][rows], result["y"][rows]])
+        after = wcs.all_world2pix(old.all_pix2world(before, 0), 0, quiet=True)
+        if "ALNSTARS" in ndd.meta and "ALNSTARS" in origin.meta:
+            result["x"][rows], result["y"][rows] = after.T
+        elif (shift := np.nanmax(np.abs(after - before))) > _SHIFTED:
+            log.warning(
+                "x and y are taken as pixels of each frame, though by its coordinates "
+                "%s is shifted by up to %.1f pixels; give ra and dec alone, or use "
+                "align_images before", df.filename or "a frame", shift,
+            )  # fmt: skip
+    return result
 
 
 def _measured(df: DataFile, table: Table, apertures: Apertures) -> Table:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from ndmapper.lib.ccd.readout import readouts, stamp
 from ndmapper.lib.image.grid import transformed
 from ndmapper.numerics.resample import resample
 from ndmapper.numerics.sections import format_section, intersect
-from ndmapper.steps import run_task
+from ndmapper.steps import OfInstrument, run_task
 
 __all__ = ["make_mosaic"]
 
@@ -50,6 +50,7 @@ def make_mosaic(
     df: DataFile,
     *,
     keyword: str = "DETSEC",
+    places: Annotated[Mapping[str, str] | None, OfInstrument()] = None,
     moves: Mapping[str, Sequence[float]] | None = None,
 ) -> NDLater:
     """
@@ -63,6 +64,10 @@ def make_mosaic(
         The card that says where an extension lies, in pixels without binning: DETSEC,
         or CCDSEC for the amplifiers of one chip. Extensions that it has turned round
         are turned back.
+    places : mapping of str to str, optional
+        The sections of the detector instead of the card, by the name or number of the
+        extension, as in {'CHIP1': '[1:800,1:700]'}; by default those of the
+        instrument's table, if it has any.
     moves : mapping of str to (float, float[, float]), optional
         For extensions, by name or number, how far they lie from there: dx and dy
         [pixel of the mosaic], and a rotation about their centre [degree, from x to y].
@@ -84,7 +89,7 @@ def make_mosaic(
     UnitError
         If units differ.
     """
-    tiles = _tiles(df, keyword, moves or {})
+    tiles = _tiles(df, keyword, places or {}, moves or {})
     shape = tuple(max(t.section[axis].stop for t in tiles) for axis in (0, 1))
     if math.prod(shape) > _EMPTY * sum(math.prod(t.ndd.shape) for t in tiles):
         msg = (
@@ -116,7 +121,10 @@ def make_mosaic(
 
 
 def _tiles(
-    df: DataFile, keyword: str, moves: Mapping[str, Sequence[float]]
+    df: DataFile,
+    keyword: str,
+    given: Mapping[str, str],
+    moves: Mapping[str, Sequence[float]],
 ) -> list[_Tile]:
     """Find the place of each extension on the mosaic."""
     if not len(df):
@@ -124,10 +132,16 @@ def _tiles(
         raise ParameterError(msg)
     names = [f"{df}[{ndd.ident}]" for ndd in df]
     known = {str(ndd.ident) for ndd in df}
-    if unknown := [name for name in moves if str(name) not in known]:
-        msg = f"{df} has no extension {unknown[0]!r} to be moved, but {sorted(known)}"
-        raise ParameterError(msg)
-    places = [_place(ndd, name, keyword) for ndd, name in zip(df, names, strict=True)]
+    for what, names_given in (("placed", given), ("moved", moves)):
+        if unknown := [name for name in names_given if str(name) not in known]:
+            msg = (
+                f"{df} has no extension {unknown[0]!r} to be {what}, but "
+                f"{sorted(known)}"
+            )
+            raise ParameterError(msg)
+    places = [
+        _place(ndd, name, keyword, given) for ndd, name in zip(df, names, strict=True)
+    ]
     for place, name, ndd in zip(places, names, df, strict=True):
         if place.binning != places[0].binning:
             msg = (
@@ -155,17 +169,24 @@ def _tiles(
     return tiles
 
 
-def _place(ndd: NDLater, name: str, keyword: str) -> Place:
+def _place(ndd: NDLater, name: str, keyword: str, places: Mapping[str, str]) -> Place:
+    """Find where an extension lies, by what is given for it or else by its card."""
     if len(ndd.shape) != 2:
         msg = f"{name} has {len(ndd.shape)} axes, and a mosaic is made of images"
         raise ShapeError(msg)
-    place = place_on_detector(ndd.meta, keyword, ndd.shape)
+    header = ndd.meta
+    section = places.get(str(ndd.ident))
+    if section is not None:
+        header = header.copy()
+        header[keyword] = section
+    place = place_on_detector(header, keyword, ndd.shape)
     if place is None:
-        said = ndd.meta.get(keyword, "not there")
+        said = header.get(keyword, "not there")
         msg = (
             f"{name} is an image of {ndd.shape[1]} x {ndd.shape[0]} pixels, and "
             f"{keyword} is {said}, by which its place is not known; trim its overscan "
-            "first, or name another card with keyword"
+            "first, name another card with keyword, or give the section of each "
+            "extension as places"
         )
         raise ParameterError(msg)
     return place

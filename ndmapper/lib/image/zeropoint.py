@@ -17,6 +17,7 @@ from ndmapper.lib.image.catalogue import (
     make_catalogue,
     numbers_in,
     read_catalogue,
+    sky_columns,
 )
 from ndmapper.numerics.robust import LinearFit, fit_linear
 from ndmapper.steps import Range, qc, run_task
@@ -82,7 +83,8 @@ def calibrate_photometry(
     colour_term : float, optional
         The colour term, if it is known; else it is fitted.
     ra, dec : str
-        Columns of the reference with the positions.
+        Columns of the reference with the positions; where it has none of these names,
+        what catalogues usually call them (RA_ICRS, RAJ2000), as for `align_images`.
     match_radius : float
         Sources and stars nearer than this are the same [arcsec].
     least_snr : float
@@ -188,6 +190,8 @@ def _match(
         )
         raise ParameterError(msg)
     ours = [numbers_in(table, n, "catalogue of sources", "deg") for n in ("ra", "dec")]
+    if (ra, dec) == ("ra", "dec"):
+        ra, dec = sky_columns(stars) or (ra, dec)
     theirs = [numbers_in(stars, n, "reference catalogue", "deg") for n in (ra, dec)]
     is_place = [
         np.flatnonzero(np.isfinite(a) & np.isfinite(b) & (np.abs(b) <= 90))

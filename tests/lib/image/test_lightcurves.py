@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 from lib_image import READ_NOISE, as_file, listed, sky_wcs, star, write
 
 from ndmapper import config
@@ -96,6 +97,37 @@ def test_differential_magnitudes_take_clouds_away():
         1, abs=0.5
     )
     assert table.meta["comparison"] == [2, 3]
+
+
+def shifted_frame(number, shift):
+    """Draw a frame whose stars, coordinates and pixels are shifted along x."""
+    df = frame(number)
+    for name in ("data", "variance"):
+        setattr(df[0], name, np.roll(getattr(df[0], name), shift, axis=1))
+    df[0].wcs = linear(1.0 + shift)
+    return df
+
+
+def linear(first):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["LINEAR", "LINEAR"]
+    wcs.wcs.cdelt = wcs.wcs.crval = [1.0, 1.0]
+    wcs.wcs.crpix = [first, 1.0]
+    return wcs
+
+
+def test_stars_are_followed_where_frames_were_aligned(caplog):
+    still = run(frame(0), frame(1), frame(2))
+    frames = [shifted_frame(n, shift) for n, shift in enumerate((0, 7, -12))]
+    assert abs(run(*frames)["flux"][1] / still["flux"][1] - 1) > 0.5
+    assert "shifted by up to 12.0 pixels; give ra and dec alone" in caplog.text
+    for df in frames:
+        df[0].meta["ALNSTARS"] = 4
+    caplog.clear()
+    table = run(*frames)
+    assert not caplog.records or "shifted" not in caplog.text
+    np.testing.assert_allclose(table["flux"], still["flux"], rtol=1e-4)
+    np.testing.assert_allclose(table["x"][:3], [30.0, 37.0, 18.0])
 
 
 def test_directions_are_those_of_each_star():

@@ -5,6 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.wcs import WCS
 
+from ndmapper import config
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError, ShapeError, UnitError
 from ndmapper.lib.ccd.readout import Readout, readouts, stamp
@@ -140,6 +141,34 @@ def test_saved_with_prefix(tmp_path, monkeypatch):
     ).save()
     make_mosaic("x.fits")
     assert np.array_equal(DataFile("mx.fits")[0].data, detector()[0])
+
+
+def test_places_are_given_where_no_card_has_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = {"left": "[1:24,1:20]", "right": "[48:25,1:20]"}
+    parts = [
+        part((0, 24), (0, 20), "left"),
+        part((24, 48), (0, 20), "right", turn=(-1, 1)),
+    ]
+    for ndd in parts:
+        del ndd.meta["DETSEC"]
+    files = DataFile("x.fits", data=parts)
+    files.meta["INSTRUME"] = "Wide"
+    made = make_mosaic(files, places=places, save=False)[0]
+    assert np.array_equal(made.data, detector()[0])
+    assert "DETSEC" not in parts[0].meta
+    (tmp_path / "wide.toml").write_text(
+        'schema = 1\n[applies]\nINSTRUME = "Wide"\n[steps.make_mosaic.places]\n'
+        + "".join(f'{name} = "{section}"\n' for name, section in places.items())
+    )
+    files.save()
+    with config.using(instrument="wide.toml"):
+        made = make_mosaic("x.fits")[0]
+    assert np.array_equal(made.data, detector()[0])
+    with pytest.raises(ParameterError, match="no extension 'lft'"):
+        make_mosaic(files, places={"lft": "[1:24,1:20]"}, save=False)
+    with pytest.raises(ParameterError, match=r"x\.fits\[right\] .*section of each"):
+        make_mosaic(files, places={"left": "[1:24,1:20]"}, save=False)
 
 
 def test_what_cannot_be_put_together():

@@ -206,6 +206,19 @@ def test_wrong_references_are_refused(change, words, message):
         run(sources, reference | change, **words)
 
 
+def test_positions_of_the_reference_are_found_as_catalogues_call_them():
+    sources, reference = stars(4)
+    expected = run(sources, reference)[0]["PHOTZP"]
+    reference["RA_ICRS"], reference["DE_ICRS"] = (
+        reference.pop(name) for name in ("ra", "dec")
+    )
+    assert run(sources, reference)[0]["PHOTZP"] == expected
+    reference["DE"] = reference.pop("DE_ICRS")
+    with pytest.raises(ParameterError, match="no column 'ra'"):
+        run(sources, reference)
+    assert run(sources, reference, ra="RA_ICRS", dec="DE")[0]["PHOTZP"] == expected
+
+
 def test_sources_without_sky_positions_are_refused():
     sources, reference = stars(4)
     del sources["ra"]
