@@ -53,7 +53,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="DIR",
         type=Path,
-        help="where to work (default: ./ndmapper-demo, or ./ndmapper-demo-imaging)",
+        help="where to work (default: ./ndmapper-demo[-imaging])",
     )
     parser.add_argument(
         "--imaging",
@@ -174,7 +174,7 @@ edit), the raw frames, the products, the calibration document (calibrations.json
 the log. A second run re-uses what is there.""",
     examples=(
         ("ndmapper demo", "work in ./ndmapper-demo"),
-        ("ndmapper demo --imaging", "to a stacked image and a catalogue"),
+        ("ndmapper demo --imaging", "go on to a catalogue"),
         ("ndmapper demo /tmp/night", "work elsewhere"),
         (
             "ndmapper run ndmapper-demo/demo_night.py ndmapper-demo/raw",

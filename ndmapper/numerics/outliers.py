@@ -15,8 +15,21 @@ Mask = npt.NDArray[np.bool_]
 REACH = 2
 """So many rows beyond a pixel count for what is rejected in it."""
 
-_TOLERANCE = 0.3
-"""Part of the step to a neighbour by which images may differ [standard deviations]."""
+_TOLERANCE = 0.02, 0.3
+"""Least and most part of the step to a neighbour by which an image may differ from the
+others, as a standard deviation; the most where too little is steep to tell."""
+
+_STEEP = 5.0
+"""Steps of so many standard deviations of the noise tell how much images differ."""
+
+_FEWEST = 100
+"""So many pixels have to have them."""
+
+_LARGE, _LARGE_SIGMA = 0.9, 1.645
+"""This part of the absolute differences is smaller than so many standard deviations."""
+
+_MARGIN = 1.5
+"""The cores of the sharpest stars differ by so much more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,35 +56,29 @@ def find_outliers(
     """
     Look again at pixels of which values were rejected by their noise alone.
 
-    Where the mean is steep, as in stars, images differ by more than their noise, since
-    they were interpolated from other places and the seeing changes: to the standard
-    deviation of the noise a part of the largest step to a neighbour is added. What is
-    still rejected takes its neighbours in the same image along, into which it was
-    interpolated, as far as at least half of the values of a pixel are left. `ratio` is
-    the variance of each image over the mean of all.
+    Where they are steep, as in stars, images differ by more than their noise, since
+    they were interpolated from other places and the seeing changes: to the variance
+    of the noise the square of a part of the largest step to a neighbour is added, which
+    each image tells by how much it differs from the others. What is still rejected
+    takes its neighbours in the same image along, into which it was interpolated, as far
+    as at least half of the values of a pixel are left. `ratio` is the variance of each
+    image over the mean of all.
     """
-    n, ny, nx = data.shape
     used = good.copy()
-    doubtful = np.zeros((ny, nx), np.bool_)
+    doubtful = suspect.copy()
     if suspect.any():
-        tolerance = (_TOLERANCE * _steps(mean)[suspect]) ** 2
-        some = good[:, suspect]
-        # Of the images that are there, which may be the less noisy ones.
-        shared = (ratio @ some) / np.maximum(some.sum(axis=0), 1)
-        values = Values(
-            data=data[:, suspect],
-            good=some,
-            variance=(variance[:, suspect] + tolerance) / shared,
-            ratio=ratio,
-            inner=np.ones(n + 1),
-            row=1,
-        )
-        used[:, suspect] = reject(values, how)
-        count, of_good = used[:, suspect].sum(axis=0), values.good.sum(axis=0)
-        doubtful[suspect] = (count < of_good) & (2 * count <= of_good)
-        doubtful[suspect] |= (count == 2) & _disagree(
-            data[:, suspect], variance[:, suspect] + tolerance, used[:, suspect], how
-        )
+        steps, least_steps, parts = _differences(data, variance, good, mean)
+        more = np.minimum(2 * parts, _TOLERANCE[1])
+        # Where half of several images differ, it is hardly a hit: more is tolerated. Of
+        # two, one with a hit makes the step.
+        several = good.sum(axis=0) > 2
+        rounds = ((parts, steps, suspect), (more, least_steps, several))
+        for part, step, where in rounds:
+            at = doubtful & where
+            tolerance = (part[:, None] * step[at]) ** 2
+            used[:, at], doubtful[at] = _rejected(
+                data[:, at], variance[:, at] + tolerance, good[:, at], how, ratio
+            )
     hit = good & ~used
     hit[:, doubtful] = False
     grown = used & _spread(hit)
@@ -82,6 +89,52 @@ def find_outliers(
         changed=suspect | (grown & enough).any(axis=0),
         doubtful=doubtful,
     )
+
+
+def _rejected(
+    data: Array, variance: Array, good: Mask, how: Rejection, ratio: Array
+) -> tuple[Mask, Mask]:
+    """Reject values of pixels, (n, m); say where half of them are, or two disagree."""
+    # Of the images that are there, which may be the less noisy ones.
+    shared = (ratio @ good) / np.maximum(good.sum(axis=0), 1)
+    values = Values(
+        data=data,
+        good=good,
+        variance=variance / shared,
+        ratio=ratio,
+        inner=np.ones(len(data) + 1),
+        row=1,
+    )
+    used = reject(values, how)
+    count, of_good = used.sum(axis=0), good.sum(axis=0)
+    doubtful = (count < of_good) & (2 * count <= of_good)
+    doubtful |= (count == 2) & _disagree(data, variance, used, how)
+    return used, doubtful
+
+
+def _differences(
+    data: Array, variance: Array, good: Mask, mean: Array
+) -> tuple[Array, Array, Array]:
+    """Give the steps of the median and quartile, and how much each image differs."""
+    least, most = _TOLERANCE
+    middle, low = np.array(mean, np.float64), np.array(mean, np.float64)
+    several = good.sum(axis=0) > 2
+    # No hit that one image has goes into the median, nor of two into the quartile.
+    if several.any():
+        values = np.where(good, data, np.nan)[:, several]
+        low[several], middle[several] = np.nanquantile(values, (0.25, 0.5), axis=0)
+    steps = _steps(middle)
+    parts = np.full(len(data), most)
+    for number, (image, noise, is_good) in enumerate(
+        zip(data, variance, good, strict=True)
+    ):
+        steep = is_good & several & (steps > _STEEP * np.sqrt(np.maximum(noise, 0)))
+        if np.count_nonzero(steep) >= _FEWEST:
+            apart = np.abs(image - middle)[steep] / steps[steep]
+            # Of the larger differences, which are those in the middle of stars.
+            large = _MARGIN * np.quantile(apart, _LARGE) / _LARGE_SIGMA
+            parts[number] = np.clip(large, least, most)
+    return steps, _steps(low), parts
 
 
 def _disagree(data: Array, variance: Array, used: Mask, how: Rejection) -> Mask:

@@ -1,7 +1,7 @@
 """Stacking images on a common grid of the sky."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -363,7 +363,9 @@ def _combined(
         noise = result.variance
         if any(part.deviations for part in parts.placed):
             noise = noise + variance_in_common(parts.placed, result.count)
-        variance[rows] = narrowed(noise[inner], np.dtype("f4"))
+        noise = narrowed(noise[inner], variance.dtype)
+        variance = variance.astype(np.result_type(variance, noise), copy=False)
+        variance[rows] = noise
         if flags.dtype < result.flags.dtype:
             flags = flags.astype(result.flags.dtype)
         flags[rows] = result.flags[inner]
@@ -423,6 +425,7 @@ def _look_again(
         rejected_variance_factor(n, rule, parts.variance is not None)
         for n in range(3, len(data) + 1)
     ]
+    result = replace(result, variance=np.asarray(result.variance, np.float64))
     result.data[at] = level
     result.count[at] = used.sum(axis=0)
     result.variance[at] = of_level * np.array(factors)[good[:, at].sum(axis=0)]
