@@ -518,7 +518,20 @@ def _report(
 def warn_of_rejected(
     names: Sequence[str], shares: npt.ArrayLike, levels: npt.ArrayLike, options: str
 ) -> None:
-    """Name frames that lost many of their pixels, their levels, and what would help."""
+    """
+    Name frames that lost many of their pixels, their levels, and what would help.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The frames.
+    shares : array_like, shape (n,)
+        Which share of its pixels each has lost.
+    levels : array_like, shape (n,)
+        The level of each.
+    options : str
+        The parameters that bring frames to one level.
+    """
     found = np.asarray(levels, np.float64)
     known = found[np.isfinite(found)]
     typical = float(np.median(known)) if known.size else np.nan
