@@ -164,15 +164,16 @@ def test_script_with_steps_of_the_library_makes_identical_products(
 ):
     pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
-    small = simulate.Night(biases=3, flats=2, science=1, shape=(64, 64), rays=10)
-    simulated = functools.partial(simulate.simulate_night, night=small)
-    monkeypatch.setattr(simulate, "simulate_night", simulated)
+    small = {"biases": 3, "flats": 2, "science": 1, "shape": (64, 64), "rays": 10}
+    monkeypatch.setattr(simulate, "Night", functools.partial(simulate.Night, **small))
     assert main(["demo", "night"]) == 0
     finals = [path.name for path in folder.glob("night/x*.fits")]
     empty = remake(*(f"night/{name}" for name in finals), raw="night/raw")
-    made = [path.name for path in empty.glob("*.fits")]
-    assert len(made) > 20
-    assert set(finals) < set(made)
+    # The script saves what a chain hands on in memory, too.
+    before = {path.name for path in folder.glob("night/*.fits")}
+    made = before & {path.name for path in empty.glob("*.fits")}
+    assert len(made) > 15
+    assert set(finals) < made
     found = {name: differences(empty / name, folder / "night" / name) for name in made}
     assert [name for name, lines in found.items() if lines] == []
 
