@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
 from ndmapper import DataFile, NDLater
 
@@ -82,7 +83,11 @@ def make_frames(
         hits = rng.integers(0, size, (2, size * size // 1000))
         data[tuple(hits)] += rng.uniform(100, 20000, hits.shape[1])
         image = NDLater(data)
-        DataFile(folder / f"f{number:04}.{ending}", data=[image], mode="new").save()
+        path = folder / f"f{number:04}.{ending}"
+        if ending == "fits.fz":
+            DataFile(path, data=[image], mode="new").save()
+        else:  # in the primary HDU, where imcombine looks for it
+            fits.PrimaryHDU(data).writeto(path)
         if more:
             image.variance = np.full(data.shape, 144, np.float32)
             image.flags = np.zeros(data.shape, np.uint16)
