@@ -121,8 +121,10 @@ def _differences(
     several = good.sum(axis=0) > 2
     # No hit that one image has goes into the median, nor of two into the quartile.
     if several.any():
-        values = np.where(good, data, np.nan)[:, several]
-        low[several], middle[several] = np.nanquantile(values, (0.25, 0.5), axis=0)
+        ordered = np.sort(np.where(good, data, np.inf)[:, several], axis=0)
+        count = good[:, several].sum(axis=0)
+        low[several] = _quantile(ordered, count, 0.25)
+        middle[several] = _quantile(ordered, count, 0.5)
     steps = _steps(middle)
     parts = np.full(len(data), most)
     for number, (image, noise, is_good) in enumerate(
@@ -135,6 +137,17 @@ def _differences(
             large = _MARGIN * np.quantile(apart, _LARGE) / _LARGE_SIGMA
             parts[number] = np.clip(large, least, most)
     return steps, _steps(low), parts
+
+
+def _quantile(ordered: Array, count: npt.NDArray[np.int_], part: float) -> Array:
+    """Give a quantile of the first values of each column, by interpolation."""
+    # `numpy.nanquantile` goes through the columns one by one, 150 times as slowly.
+    place = part * (count - 1)
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, count - 1)
+    lower = np.take_along_axis(ordered, below[None], 0)[0]
+    upper = np.take_along_axis(ordered, above[None], 0)[0]
+    return np.asarray(lower + (place - below) * (upper - lower))
 
 
 def _disagree(data: Array, variance: Array, used: Mask, how: Rejection) -> Mask:
