@@ -18,7 +18,8 @@ __all__ = ["ProductError", "Products", "find_products"]
 # Longer names are truncated in the header card.
 _WHOLE_NAME = 30
 _FILTERS = "FILTER_LIST"
-_RECIPE = re.compile(r"\bESO PRO REC(\d{1,9}) ")
+_CARD = 80
+_RECIPE = re.compile(r"HIERARCH ESO PRO REC(\d{1,9}) ")
 
 
 class ProductError(Exception):
@@ -152,11 +153,12 @@ def _listed(meta: HeaderValues, kind: str) -> list[tuple[str, str]]:
     """Return tags and names of the frames of one kind that a header lists."""
     # Not parsed, which would take longer than all else that is done with a product.
     if isinstance(meta, QuickHeader):
-        text = meta.raw.decode("latin-1")
+        matches = _RECIPE.finditer(meta.raw.decode("latin-1"))
+        numbers = [int(m[1]) for m in matches if m.start() % _CARD == 0]
     else:
-        text = "\n".join(meta)
+        numbers = [int(m[1]) for key in meta if (m := _RECIPE.match(f"HIERARCH {key}"))]
     # Earlier lists in the header are those of the inputs.
-    number = max(map(int, _RECIPE.findall(text)), default=1)
+    number = max(numbers, default=1)
     found: list[tuple[str, str]] = []
     start = f"ESO PRO REC{number} {kind}"
     while (name := meta.get(f"{start}{len(found) + 1} NAME")) is not None:

@@ -209,6 +209,16 @@ def test_lists_of_the_recipe_itself_are_the_last(tmp_path: Path) -> None:
             products.check_inputs([*frames, more])
 
 
+def test_recipes_in_the_text_of_a_card_are_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "p.fits"
+    product_of(path, {1: 2})
+    fits.setval(path, "HISTORY", value="HIERARCH ESO PRO REC9 ID of another file")
+    products = Products([("X", DataFile(path))])
+    frames = [Frame(path=f"/x/r1_{n}.fits", tag="RAW1") for n in (1, 2, 3)]
+    with pytest.raises(ProductError, match="used only 2 of 3"):
+        products.check_inputs(frames)
+
+
 def test_a_list_of_filters_that_no_filter_needs(tmp_path: Path) -> None:
     df = product_of(tmp_path / "p.fits", {1: 1})
     frames = [Frame(path="/x/r1_1.fits", tag="RAW1"),
