@@ -22,6 +22,7 @@ from ndmapper.instruments.members import parse_member_key
 from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
 from ndmapper.instruments.rules import Period
+from ndmapper.instruments.spectrograph import Setup, check_spectrograph
 from ndmapper.instruments.toml_checks import Checker
 
 __all__ = ["SCHEMA", "parse_instrument"]
@@ -31,7 +32,7 @@ SCHEMA = 1
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
     "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
-    "amplifier", "period", "members", "products", "steps",
+    "amplifier", "period", "members", "products", "spectrograph", "steps",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
@@ -91,6 +92,7 @@ class _Parser(Checker):
                 name: self.attempt(f"members.{name}", parse_member_key, spec)
                 for name, spec in self.table("members").items()
             },
+            spectrograph=self.spectrograph(descriptors),
             steps=self.steps(),
             amplifier_keys=self.amplifier_keys(),
             fixed_amplifiers=tuple(
@@ -175,6 +177,26 @@ class _Parser(Checker):
             # The first of a name counts: that of a table which extends another.
             found.setdefault(name, Period(name=name, begin=begin, end=end))
         return found
+
+    def spectrograph(self, known: Mapping[str, Any]) -> tuple[Setup, ...]:
+        given = dict(self.table("spectrograph"))
+        special = given.pop("setup", [])
+        if not isinstance(special, list) or not all(
+            isinstance(table, dict) for table in special
+        ):
+            expected = f"expected tables, [[spectrograph.setup]], found {special!r}"
+            raise self.error(key="spectrograph.setup", problem=expected)
+        found = [Setup(self.attempt("spectrograph", check_spectrograph, given), {})]
+        for i, table in enumerate(special):
+            key = f"spectrograph.setup[{i}]"
+            values = {name: v for name, v in table.items() if name != "where"}
+            found.append(
+                Setup(
+                    self.attempt(key, check_spectrograph, values),
+                    self.where(f"{key}.where", table, known),
+                )
+            )
+        return tuple(found) if self.table("spectrograph") else ()
 
     def steps(self) -> dict[str, dict[str, Any]]:
         found = {}

@@ -16,6 +16,7 @@ from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.functions import Header, HeaderPair, moment_in
 from ndmapper.instruments.members import MemberKey
 from ndmapper.instruments.rules import Period, Rule, all_met
+from ndmapper.instruments.spectrograph import Setup, resolve_setups
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
@@ -90,6 +91,8 @@ class Instrument:
         Runs of observations that static calibrations are named after.
     members : mapping of str to MemberKey
         What tells files or extensions apart that are parts of one whole, such as IFUs.
+    spectrograph : tuple of Setup
+        Geometry and wavelengths of a slit spectrograph; the last that applies counts.
     steps : mapping of str to mapping of str to object
         Parameters of steps that depend on the instrument: step to name to value.
     digest : str
@@ -114,6 +117,7 @@ class Instrument:
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
     members: Mapping[str, MemberKey] = field(default_factory=dict)
+    spectrograph: tuple[Setup, ...] = ()
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     digest: str = ""
 
@@ -376,6 +380,36 @@ class Instrument:
             HeaderPair(primary, extension, extension_first=True),
             lambda: self.describe(primary, extension, filename=filename),
         )
+
+    def spectrograph_of(
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
+    ) -> dict[str, Any]:
+        """
+        Describe how spectra lie on the image of a slit spectrograph.
+
+        Parameters
+        ----------
+        primary : Header
+            Primary header of a file.
+        extension : Header, optional
+            Header of the image extension, where the image is in one.
+        filename : str
+            Name of the file, without folder.
+
+        Returns
+        -------
+        dict
+            The values of ``[spectrograph]`` that hold for this frame; empty where the
+            instrument is no spectrograph.
+        """
+        if not self.spectrograph:
+            return {}
+        described = self.describe(primary, extension, filename=filename)
+        headers = HeaderPair(primary, extension)
+        return resolve_setups(self.spectrograph, described, headers)
 
     def why_no_amplifier(
         self,

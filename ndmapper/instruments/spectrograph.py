@@ -1,0 +1,158 @@
+"""What the TOML of an instrument states of a slit spectrograph."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ndmapper.instruments.conditions import Condition, Value
+from ndmapper.instruments.functions import HeaderPair
+from ndmapper.instruments.rules import all_met
+
+__all__ = ["SPECTROGRAPH_KEYS", "Setup", "check_spectrograph", "resolve_setups"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Values that hold for frames whose descriptors meet all conditions."""
+
+    values: Mapping[str, Any]
+    where: Mapping[str, tuple[Condition, ...]]
+
+
+def check_spectrograph(given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Check the keys of ``[spectrograph]``; ValueError names the key.
+
+    Also what a call of a step gives as ``spectrograph=`` is checked here.
+    """
+    checked = {}
+    for key, value in given.items():
+        if key not in _CHECKS:
+            known = ", ".join(_CHECKS)
+            msg = f"there is no key {key!r}; known are {known}"
+            raise ValueError(msg)
+        is_right, expected = _CHECKS[key]
+        if not is_right(value):
+            msg = f"{key} has to be {expected}, found {value!r}"
+            raise ValueError(msg)
+        checked[key] = value
+    return checked
+
+
+def resolve_setups(
+    setups: Sequence[Setup], described: Mapping[str, Value], headers: HeaderPair
+) -> dict[str, Any]:
+    """Join the setups that apply to a frame, and read the keywords that they name."""
+    found: dict[str, Any] = {}
+    for setup in setups:
+        if all_met(setup.where, described):
+            found |= setup.values
+    for key in _OF_HEADER:
+        if isinstance(found.get(key), str):
+            value = _number(headers.get(found.pop(key)))
+            if value is not None:
+                found[key] = value
+    if "binning" in found and (binning := _binning(found.pop("binning"), headers)):
+        found["binning"] = binning
+    return found
+
+
+def _binning(keys: Any, headers: HeaderPair) -> list[int] | None:
+    """Read the binning along x and y; a card may hold both, such as '2 1' or '2x1'."""
+    if all(isinstance(key, int) for key in keys):
+        return list(keys)
+    texts = [str(headers.get(key) or "") for key in keys]
+    words = " ".join(texts).replace("x", " ").replace("X", " ").replace(",", " ")
+    numbers = [_number(word) for word in words.split()]
+    if not numbers or not all(n is not None and n >= 1 for n in numbers):
+        return None
+    counts = [int(n) for n in numbers if n is not None]
+    return (counts * 2)[:2]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and value[0] < value[1]
+    )
+
+
+def _one_of(*words: str) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: value in words), " or ".join(map(repr, words))
+
+
+def _is_binning(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 2:
+        return False
+    return all(isinstance(v, str) and v for v in value) or (
+        len(value) == 2 and all(type(v) is int and v >= 1 for v in value)
+    )
+
+
+def _is_site(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and {"longitude", "latitude", "height"} <= set(value)
+        and all(_is_number(value[k]) for k in ("longitude", "latitude", "height"))
+    )
+
+
+_SECTION = "two numbers [first, last], the first less than the last"
+_NUMBER_OR_KEY = "a positive number, or the header keyword that has it"
+_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "dispersion_axis": _one_of("x", "y"),
+    "wavelength": _one_of("rises", "falls"),
+    "wavelength_range": (_is_pair, f"{_SECTION} [Angstrom]"),
+    "dispersion": (_is_positive, "Angstrom for each unbinned pixel"),
+    "lines": (
+        lambda v: (
+            isinstance(v, list | tuple) and all(isinstance(t, str) and t for t in v)
+        ),
+        "a list of names of line lists",
+    ),
+    "slit": (_is_pair, f"{_SECTION} [unbinned pixel, from 1]"),
+    "gaps": (
+        lambda v: isinstance(v, list | tuple) and all(map(_is_pair, v)),
+        f"a list of {_SECTION} [unbinned pixel, from 1]",
+    ),
+    "binning": (
+        _is_binning,
+        "header keywords: of both axes, or of x and of y; or two whole numbers",
+    ),
+    "pixel_scale": (_is_positive, "arcsec for each unbinned pixel along the slit"),
+    "slit_width": (
+        lambda v: _is_positive(v) or (isinstance(v, str) and bool(v)),
+        f"{_NUMBER_OR_KEY} [arcsec]",
+    ),
+    "slit_angle": (
+        lambda v: _is_number(v) or (isinstance(v, str) and bool(v)),
+        "degrees from north to east, or the header keyword that has them",
+    ),
+    "site": (
+        _is_site,
+        "a table of longitude and latitude [degree, east positive] and height [m]",
+    ),
+    "extinction": (
+        lambda v: isinstance(v, str) and bool(v),
+        "the name of an extinction curve",
+    ),
+}
+SPECTROGRAPH_KEYS = frozenset(_CHECKS)
+_OF_HEADER = ("slit_width", "slit_angle")
