@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 from astropy.wcs import WCS
-from astropy.wcs.wcsapi import SlicedLowLevelWCS
 
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.tables import TableStore
-from ndmapper.data.wcs import put_wcs
+from ndmapper.data.wcs import put_wcs, unsliced
 from ndmapper.io.headers import Header
 from ndmapper.io.wcstables import TableReference, hdu_list, references, tab_table
 
@@ -52,11 +51,10 @@ def spectral_wcs(values: npt.NDArray[np.float64], word: str, unit: str) -> WCS:
 
 def spectral_type(wcs: Any) -> tuple[str, str]:
     """Give the kind of a spectral axis, such as WAVE or AWAV, and its unit."""
-    low = inner = wcs.low_level_wcs
-    while isinstance(inner, SlicedLowLevelWCS):
-        inner = inner._wcs
+    inner, _ = unsliced(wcs)
     if isinstance(inner, WCS):
         return str(inner.wcs.ctype[0]).partition("-")[0], str(inner.wcs.cunit[0])
+    low = wcs.low_level_wcs
     word = _WORDS.get(str(low.world_axis_physical_types[0]), "")
     return word, str(low.world_axis_units[0] or "")
 
