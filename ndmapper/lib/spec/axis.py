@@ -8,7 +8,7 @@ import numpy.typing as npt
 from astropy import units as u
 
 from ndmapper.data import NDLater
-from ndmapper.data.tabulated import spectral_type, spectral_wcs
+from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
 
 __all__ = ["WavelengthAxis", "wavelengths_of", "with_wavelengths"]
