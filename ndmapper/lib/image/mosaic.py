@@ -8,10 +8,12 @@ import numpy as np
 from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.data.detector import amplifier_numbers, drop_sections
+from ndmapper.data.detector import amplifier_card, amplifier_numbers, drop_sections
 from ndmapper.lib.ccd.readout import readouts, stamp
 from ndmapper.lib.detector_tiles import Laid, Tile, lay_out, tiles_of
 from ndmapper.lib.image.grid import transformed
+from ndmapper.lib.shared_masters import BACKGROUND_LEVEL, DARK_FACTOR, FRINGE_FACTOR
+from ndmapper.numerics.sections import format_section
 from ndmapper.steps import OfInstrument, run_task
 
 __all__ = ["make_mosaic"]
@@ -50,7 +52,9 @@ def make_mosaic(
     NDLater
         The mosaic, with variance and flags. Gaps have no data (NaN), and the flag
         NO_DATA. Amplifiers are described in the header at their new places, but for
-        those that were moved.
+        those that were moved. Where DARKFACT, FRNSCALE or BKGLEVEL, which earlier steps
+        wrote, differ between extensions, those of extension n are in DARKFACn, FRNSCALn
+        and BKGLEVEn, and its pixels in TILESECn.
 
     Raises
     ------
@@ -76,6 +80,7 @@ def _described(tiles: Sequence[Tile], laid: Laid, keyword: str) -> NDLater:
     described = _readouts(tiles)
     drop_sections(header, detector=True)
     stamp(header, described)
+    _write_of_tiles(header, tiles)
     low = [min(t.place.low[axis] for t in tiles) for axis in (0, 1)]
     high = [
         low[axis] + laid.data.shape[1 - axis] * first.place.binning[axis]
@@ -88,6 +93,21 @@ def _described(tiles: Sequence[Tile], laid: Laid, keyword: str) -> NDLater:
             made.wcs = _on_mosaic(tile)
             break
     return made
+
+
+def _write_of_tiles(header: Any, tiles: Sequence[Tile]) -> None:
+    """Write numbers of earlier steps that are not the same for all extensions."""
+    for card in (DARK_FACTOR, FRINGE_FACTOR, BACKGROUND_LEVEL):
+        values = [tile.ndd.meta.get(card) for tile in tiles]
+        if all(value == values[0] for value in values):
+            continue
+        header.remove(card, ignore_missing=True)
+        for number, (tile, value) in enumerate(zip(tiles, values, strict=True), 1):
+            header[amplifier_card("TILESEC", number)] = (
+                format_section(tile.section), f"pixels of extension {number}"
+            )  # fmt: skip
+            if value is not None:
+                header[amplifier_card(card, number)] = (value, f"{card} of it")
 
 
 def _on_mosaic(tile: Tile) -> WCS:
