@@ -14,6 +14,8 @@ alike, frame_factors
     Whether the frames of a stack were taken alike; their scales, offsets and weights.
 calibration_history, shared_masters
     Which masters a frame was calibrated by; the noise that frames share by them.
+times
+    The middle of an exposure, and where the telescope is, by headers.
 flagging, figures
     Flags of the pixels of a step's result; quality numbers and figures.
 muse
