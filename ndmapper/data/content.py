@@ -552,6 +552,8 @@ class FileContent:
         for ndd in self.groups:
             image = ndd.content
             image.coordinate_tables = tables
+            if tables is not None and len(image.shape) == 1:
+                image.coordinates = None  # those of the file are as good
             group = None if image.origin is None else found.get(image.origin[1])
             if group is None:
                 continue

@@ -17,6 +17,7 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import computed
 from ndmapper.data.saving.hdus import PlannedHdu
 from ndmapper.data.saving.plan import changes, is_rearranged, plan_hdus
+from ndmapper.data.tabulated import save_as_table
 from ndmapper.errors import (
     ChecksumError,
     FileAccessError,
@@ -85,16 +86,19 @@ def write_datafile(
     will be appended, which brings all of it to the disk.
     """
     df.content.drop_stale(str(df))
+    _keep_coordinates(df)
     hdus = plan_hdus(df, Path(path))
-    _warn_of_coordinates(df)
     _write(df, Path(path), Path(path), hdus, rows, tables, more=more)
 
 
-def _warn_of_coordinates(df: HasContent) -> None:
-    """Name the coordinates that are lost in a file, which has header cards alone."""
-    for ndd in df.content.images:
+def _keep_coordinates(df: HasContent) -> None:
+    """Save coordinates of spectra as tables, and name those that a file cannot hold."""
+    images = df.content.images
+    for ndd in images:
         held = ndd.content.coordinates
-        if held is not None and held.in_memory:
+        if held is None or not held.in_memory:
+            continue
+        if not save_as_table(ndd, images, df.content.tables):
             log.warning(
                 "the coordinates (%s) of %r in %s are not saved, or not all of them: "
                 "FITS headers cannot hold these", held.kind, ndd, df,
@@ -196,8 +200,8 @@ def write_unpublished(
     Returns the HDUs that were written. If it fails, something of the file may be left.
     """
     df.content.drop_stale(str(df))
+    _keep_coordinates(df)
     hdus = plan_hdus(df, target)
-    _warn_of_coordinates(df)
     what = list(dict.fromkeys(changes(hdus)))
     if not what and is_rearranged(df.content, hdus):
         what = ["extensions"]

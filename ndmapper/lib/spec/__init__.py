@@ -1,0 +1,1 @@
+"""Steps for any long-slit spectrograph."""
