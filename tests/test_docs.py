@@ -37,6 +37,7 @@ PUBLIC = (
     "ndmapper.lib.combine",
     "ndmapper.lib.cosmetics",
     "ndmapper.lib.image",
+    "ndmapper.lib.spec",
     "ndmapper.lib.muse",
     "ndmapper.lib.simulate",
     "ndmapper.log",

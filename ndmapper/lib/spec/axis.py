@@ -8,7 +8,7 @@ import numpy.typing as npt
 from astropy import units as u
 
 from ndmapper.data import NDLater
-from ndmapper.data.tabulated import spectral_type, spectral_wcs
+from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
 
 __all__ = ["WavelengthAxis", "wavelengths_of", "with_wavelengths"]
@@ -19,10 +19,19 @@ _OF_IRAF = ("", "LINEAR", "LAMBDA")
 
 @dataclass(frozen=True)
 class WavelengthAxis:
-    """Wavelengths of the pixels of a spectrum."""
+    """
+    Wavelengths of the pixels of a spectrum.
 
-    values: npt.NDArray[np.float64]  # [Angstrom]
-    medium: Literal["vacuum", "air"]  # what the wavelengths are those of
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        The wavelengths [Angstrom].
+    medium : {'vacuum', 'air'}
+        What they are the wavelengths in.
+    """
+
+    values: npt.NDArray[np.float64]
+    medium: Literal["vacuum", "air"]
 
 
 def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
