@@ -218,9 +218,9 @@ def find_traces(
     if rows is None:
         found = [row for row in found if fits[row] is not None]
     guesses = [_shifted(form, fits[row], row - middle, middle) for row in found]
-    places = [float(guess.coefficients[0]) for guess in guesses]
-    for guess, place in zip(guesses, places, strict=True):
-        apart = [other - place for other in places if other != place]
+    centres = [float(guess.coefficients[0]) for guess in guesses]
+    for guess, centre in zip(guesses, centres, strict=True):
+        apart = [other - centre for other in centres if other != centre]
         one = _fit_near(profiles, guess, apart, degree)
         if not any(_is_same(one, other) for other in traces):
             traces.append(one)
