@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFileList, Flag, NDLater
+from ndmapper.data.detector import pixel_keywords
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.alike import check_alike
@@ -377,6 +378,9 @@ def _combined(
         unit=first.unit,
         meta=first.meta.copy(),
     )
+    # Pixels of the grid are none of an amplifier.
+    for keyword in pixel_keywords(stack.meta):
+        stack.meta.remove(keyword, ignore_missing=True, remove_all=True)
     stack.wcs = grid.wcs
     return stack, rejected
 
