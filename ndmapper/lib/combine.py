@@ -55,7 +55,7 @@ _LEVEL_TOLERANCE = 0.5
 """Levels of biases differ by less, in units of the noise of a pixel."""
 
 
-@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 3})
+@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 4})
 def combine(
     files: DataFileList,
     *,

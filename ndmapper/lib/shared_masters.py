@@ -10,10 +10,10 @@ divided by; that of a flat is in proportion to the value of the pixel.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,12 @@ from ndmapper.lib.calibration_history import (
     masters_of,
     unknown_masters,
 )
+from ndmapper.lib.detector_tiles import lay_out, mosaic_shape, tiles_of
 from ndmapper.numerics.sections import parse_section
 from ndmapper.numerics.shared_noise import SharedNoise, own_variance
 
 __all__ = [
+    "BACKGROUND_LEVEL",
     "DARK_FACTOR",
     "FRINGE_FACTOR",
     "ImageRows",
@@ -59,8 +61,13 @@ FRINGE_FACTOR = "FRNSCALE"
 
 _FACTORS = {"dark": DARK_FACTOR, "fringe": FRINGE_FACTOR}
 
-_BACKGROUND = "BKGLEVEL"
+BACKGROUND_LEVEL = "BKGLEVEL"
+"""Card of a frame: the median of the background that was subtracted."""
+
 _APPLIED = ("APPBIAS", "APPDARK", "APPFLAT", "APPILLUM")
+
+_MOSAIC = "mosaic"
+"""What stands for the ident of an extension where all of them were put together."""
 
 _ROWS = 16
 _LEAST_OWN = 1e-3
@@ -86,23 +93,67 @@ class ImageRows:
         return self._array.section(rows).read_uncached()
 
 
+_OfSection: TypeAlias = tuple[tuple[slice, ...], float]
+"""A number of a part of an image."""
+
+
+class _Rows(Protocol):
+    """Pixels that can be read a few rows at a time."""
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
+        """Read some rows."""
+
+
+@dataclass(frozen=True)
+class _Master:
+    """The image of a master that was applied to an image."""
+
+    ident: Any
+    shape: tuple[int, ...]
+    data: _Rows
+    variance: _Rows | None
+
+
+def _extension(ndd: NDLater) -> _Master:
+    """Give the image of a master as it is in its file."""
+    variance = ImageRows(ndd, "uncertainty") if ndd.has("uncertainty") else None
+    return _Master(ndd.ident, ndd.shape, ImageRows(ndd, "data"), variance)
+
+
+def _mosaic(file: DataFile, how: Mapping[str, Any]) -> _Master:
+    """Lay the extensions of a master as those of the frames were."""
+    tiles = tiles_of(file, how["keyword"], how["places"], how["moves"])
+    shape, spool = mosaic_shape(tiles), Spool()
+
+    def variance() -> Array:
+        found = lay_out(tiles).variance
+        assert found is not None
+        return found
+
+    has_variance = all(ndd.has("uncertainty") for ndd in file)
+    return _Master(
+        _MOSAIC,
+        shape,
+        SpooledArray(spool, lambda: lay_out(tiles).data, shape),
+        SpooledArray(spool, variance, shape) if has_variance else None,
+    )
+
+
 class _Deviation:
     """What the noise of a master adds to the pixels of a frame, by rows."""
 
     def __init__(
         self,
-        master: NDLater,
+        master: _Master,
         *,
         is_flat: bool,
-        flats: Sequence[NDLater],
-        gains: Sequence[tuple[tuple[slice, ...], float]],
+        flats: Sequence[_Master],
+        gains: Sequence[_OfSection],
     ) -> None:
-        self._variance = ImageRows(master, "uncertainty")
-        divisors = [master, *flats] if is_flat else flats
+        assert master.variance is not None
+        self._variance = master.variance
         # What divides a flat later divides the frame as well.
-        self._divisors = [
-            ImageRows(x, "data") for x in divisors[: 1 if is_flat else None]
-        ]
+        self._divisors = [x.data for x in ([master] if is_flat else flats)]
         self._gains = gains
         self.shape = master.shape
 
@@ -151,6 +202,7 @@ class SharedMasters:
         self._files = files
         self._given: dict[str, DataFile | None] = {}
         self._planes: dict[Any, _Deviation] = {}
+        self._mosaics: dict[Any, _Master | None] = {}
         self._warned: set[str] = set()
         self._of_file: list[list[AppliedMaster]] = [[] for _ in files]
         if shared == "record":
@@ -212,46 +264,70 @@ class SharedMasters:
         if any(one is None for one in chain):
             return None
         opened, *flats = [one for one in chain if one is not None]
-        if not opened.has("uncertainty"):
+        if opened.variance is None:
             self._warn(master, "has no variance")
             return None
-        factor = 1.0
-        if master.is_scaled and (card := _FACTORS.get(master.tag)):
-            factor = image.meta.get(card, 0.0)
-            if not factor:
-                self._warn(
-                    master, f"was multiplied by what no card {card} of {df} says"
-                )
-                return None
-        gains: list[tuple[tuple[slice, ...], float]] = []
-        if master.has_gain and not master.is_flat:
-            gains = _gains(image)
-            if not gains:
-                self._warn(master, f"was multiplied by gains that no card of {df} says")
+        factors = self._factors(image, df, master)
+        if factors is None:
+            return None
+        factor, gains = factors
+        level = 0.0
+        if master.lost_background:
+            level = image.meta.get(BACKGROUND_LEVEL, 0.0)
+            if amplifier_card(BACKGROUND_LEVEL, 1) in image.meta and master.is_flat:
+                self._warn(master, "was applied to several levels of the background")
                 return None
         key = (
             master.reference, opened.ident, tuple(x.reference for x in master.flats),
-            str(gains),
+            str(gains), str(master.mosaic),
         )  # fmt: skip
         if key not in self._planes:
             self._planes[key] = _Deviation(
                 opened, is_flat=master.is_flat, flats=flats, gains=gains
             )
-        level = image.meta.get(_BACKGROUND, 0.0) if master.lost_background else 0.0
         return _Part(self._planes[key], float(factor), float(level))
+
+    def _factors(
+        self, image: NDLater, df: DataFile, master: AppliedMaster
+    ) -> tuple[float, list[_OfSection]] | None:
+        """Find what an additive master was multiplied by, as a whole and by parts."""
+        factor: float = 1.0
+        parts: list[_OfSection] = []
+        if master.is_scaled and (card := _FACTORS.get(master.tag)):
+            factor = image.meta.get(card, 1.0)
+            of_tiles = [] if card in image.meta else _of_tiles(image, card)
+            if not factor or not (card in image.meta or of_tiles):
+                self._warn(
+                    master, f"was multiplied by what no card {card} of {df} says"
+                )
+                return None
+            parts += of_tiles
+        if master.has_gain and not master.is_flat:
+            gains = _gains(image)
+            if not gains:
+                self._warn(master, f"was multiplied by gains that no card of {df} says")
+                return None
+            parts += gains
+        moves = (master.mosaic or {}).get("moves") or {}
+        if parts and any(any(move) for move in moves.values()):
+            self._warn(master, "was multiplied by numbers of parts that were moved")
+            return None
+        return factor, parts
 
     def _image(
         self, image: NDLater, df: DataFile, master: AppliedMaster
-    ) -> NDLater | None:
-        """Find the extension of a master that was applied to an image."""
+    ) -> _Master | None:
+        """Find the image of a master that was applied to an image."""
         file = self._open(df, master)
         if file is None:
             return None
-        found: NDLater | None = None
-        if len(file) == 1:
-            found = file[0]
+        found: _Master | None = None
+        if master.mosaic is not None:
+            found = self._laid(file, master)
+        elif len(file) == 1:
+            found = _extension(file[0])
         elif image.ident in file.idents:
-            found = file[file.idents.index(image.ident)]
+            found = _extension(file[file.idents.index(image.ident)])
         if found is None or found.shape != image.shape:
             self._warn(
                 master,
@@ -260,7 +336,21 @@ class SharedMasters:
             return None
         return found
 
+    def _laid(self, file: DataFile, master: AppliedMaster) -> _Master | None:
+        """Make a mosaic of a master; None where its extensions do not make one."""
+        assert master.mosaic is not None
+        key = master.reference, str(master.mosaic)
+        if key not in self._mosaics:
+            try:
+                self._mosaics[key] = _mosaic(file, master.mosaic)
+            except NdmapperError as err:
+                log.debug("%s makes no mosaic: %s", file, err)
+                self._mosaics[key] = None
+        return self._mosaics[key]
+
     def _ident(self, master: AppliedMaster, image: NDLater) -> Any:
+        if master.mosaic is not None:
+            return _MOSAIC
         file = self._given.get(master.reference)
         return None if file is None or len(file) == 1 else image.ident
 
@@ -445,12 +535,25 @@ def _is_flat(file: DataFile) -> bool:
     return bool(file[0].unit is None and lowest > 0 and 0.5 < level < 2)
 
 
-def _gains(image: NDLater) -> list[tuple[tuple[slice, ...], float]]:
+def _gains(image: NDLater) -> list[_OfSection]:
     """List the gains that parts of an image were multiplied by."""
+    return _of_sections(image, "GAINCOR", "AMPSEC", amplifier_numbers(image.meta))
+
+
+def _of_tiles(image: NDLater, card: str) -> list[_OfSection]:
+    """List the numbers of the extensions of a mosaic; none where one has none."""
+    numbers = [n for n in range(1, 100) if amplifier_card("TILESEC", n) in image.meta]
+    found = _of_sections(image, card, "TILESEC", numbers)
+    return found if len(found) == len(numbers) else []
+
+
+def _of_sections(
+    image: NDLater, card: str, section: str, numbers: Sequence[int]
+) -> list[_OfSection]:
     header, found = image.meta, []
-    for number in amplifier_numbers(header):
-        gain = header.get(amplifier_card("GAINCOR", number))
-        if isinstance(gain, int | float):
-            section = parse_section(header[amplifier_card("AMPSEC", number)])
-            found.append((section, float(gain)))
+    for number in numbers:
+        value = header.get(amplifier_card(card, number))
+        if isinstance(value, int | float):
+            pixels = parse_section(header[amplifier_card(section, number)])
+            found.append((pixels, float(value)))
     return found

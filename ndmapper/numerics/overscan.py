@@ -18,6 +18,9 @@ OverscanMethod = Literal["mean", "median", "row", "polynomial", "chebyshev", "sp
 """How a level is taken from an overscan strip."""
 
 _MAX_ITERATIONS = 10
+
+_FEWEST = 3
+"""So many lines of one pixel tell their noise, by the differences of neighbours."""
 _OUTLIER = 5.0
 """Lines so many standard deviations off the fit are left out of it."""
 _DRIFT = 3
@@ -126,8 +129,9 @@ def measure_overscan(
     Raises
     ------
     ValueError
-        If the strip is not two-dimensional, holds no finite pixel, or has fewer rows
-        than the fit has coefficients, or the method is unknown.
+        If the strip is not two-dimensional, holds too few finite pixels to tell their
+        noise, or has fewer rows than the fit has coefficients, or the method is
+        unknown.
     """
     pixels = np.asarray(strip, dtype=np.float64)
     if pixels.ndim != 2 or pixels.size == 0:
@@ -214,6 +218,12 @@ def _lines(pixels: Array, clip: float) -> _Lines:
     else:
         residual -= residual.sum(axis=0) / np.maximum(columns, 1)
     free = int(count.sum()) - np.count_nonzero(good) - np.count_nonzero(columns) + 1
+    if free <= 0 and np.count_nonzero(good) < _FEWEST:
+        msg = (
+            f"{int(count.sum())} finite pixels do not tell how noisy they are, nor "
+            "the error of the level"
+        )
+        raise ValueError(msg)
     if free > 0:
         sigma = float(np.sqrt(np.sum(residual[used] ** 2) / free))
     else:

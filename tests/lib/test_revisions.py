@@ -124,7 +124,11 @@ def combined(folder):
     for n, method in enumerate(("mean", "median", "sigclip")):
         yield combine.combine(files, combined=f"{n}.fits", method=method)
     yield combine.combine(files, combined="s.fits", method="mean", scale=[1, 2, 0.5, 1])
-    yield combine.combine(without_bias(files), combined="b.fits", method="mean")
+    bare = without_bias(files)
+    yield combine.combine(bare, combined="b.fits", method="mean")
+    places = {str(bare[0].idents[0]): f"[1:{NX},1:{NY}]"}
+    mosaics = image.make_mosaic(bare, places=places)
+    yield combine.combine(mosaics, combined="m.fits", method="mean")
 
 
 def darks(folder):
@@ -347,6 +351,9 @@ def stacked(folder):
         ({"method": "mean"}, {"covers": "first"}, {"shared": ["d1.fits"]})
     ):
         yield image.stack_images(names, stack=f"{n}.fits", **words)
+    bare = ccd.subtract_bias(names, bias=starry("bias.fits"))
+    places = {str(bare[0].idents[0]): "[1:64,1:64]"}
+    yield image.stack_images(image.make_mosaic(bare, places=places), stack="m.fits")
 
 
 def together(folder):

@@ -1,5 +1,6 @@
 """chain(): several steps in memory, of which only the last is published."""
 
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -201,6 +202,33 @@ def test_chain_unsaved_gives_the_product_in_memory(raws):
     assert (str(product), product[0].data[0, 0]) == ("dbx1.fits", 18)
     assert not Path("dbx1.fits").exists()
     assert [e["step"] for e in product.record] == ["subtract", "double"]
+
+
+def test_chain_hands_images_on_without_hashing_them(raws, monkeypatch):
+    def refuse(*args, **keywords):
+        pytest.fail("an image that nobody sees was hashed")
+
+    monkeypatch.setattr(hashlib, "blake2b", refuse)
+    product = chain(subtract, double, shift)("x1.fits", bias="bias.fits")
+    assert product[0].data[0, 0] == 19
+
+
+def test_chain_knows_what_a_function_of_files_did_to_its_input(raws):
+    inside = []
+
+    @run_task(prefix="m", each="file")
+    def meddle(df):
+        inside.append(shift(df, save=False))
+        df[0].data[0, 0] = -1
+        inside.append(shift(df, save=False))
+        df.save("meddled.fits")
+        return df
+
+    chain(double, meddle)("x1.fits")
+    made = [df.record[-1]["inputs"][0] for df in inside]
+    assert made[0] == {"name": "dx1.fits", "key": inside[0].record[0]["key"]}
+    assert made[1]["memory"]
+    assert [e["step"] for e in DataFile("meddled.fits").record] == ["double", "edited"]
 
 
 def test_chain_in_workers_makes_the_same(raws):

@@ -46,6 +46,7 @@ __all__ = [
     "keep_digitisation_step",
     "pixel_map",
     "readouts",
+    "saturated_pixels",
     "stamp",
 ]
 
@@ -360,6 +361,17 @@ def with_values(amplifiers: Sequence[Readout], **values: float | None) -> list[R
         field: value for field, value in values.items() if value is not None
     }
     return [replace(readout, **given) for readout in amplifiers]
+
+
+def saturated_pixels(
+    values: npt.NDArray[Any], amplifiers: Sequence[Readout]
+) -> npt.NDArray[np.bool_]:
+    """Find pixels that reach the saturation level of their amplifier."""
+    found = np.zeros(values.shape, np.bool_)
+    for readout in amplifiers:
+        if readout.saturation is not None:
+            found[readout.data] = values[readout.data] >= readout.saturation
+    return found
 
 
 def pixel_map(

@@ -61,7 +61,7 @@ _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
 
 
-@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 2})
+@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 3})
 def stack_images(
     files: DataFileList,
     *,

@@ -28,7 +28,7 @@ def keep_in_memory(
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        attach_record(made, rows)
+        attach_record(made, rows, is_handed_on=item.is_handed_on)
     return products
 
 
