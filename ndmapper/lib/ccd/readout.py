@@ -435,7 +435,9 @@ def pixel_map(
                 "describe it in the TOML of the instrument"
             )
             raise ParameterError(msg)
-    out = np.full(shape, np.nan, np.float32)
+    whole = tuple(slice(0, n) for n in shape)
+    is_one = [readout.data for readout in amplifiers] == [whole]
+    out = np.full((1,) * len(shape) if is_one else shape, np.nan, np.float32)
     for readout, number in zip(amplifiers, numbers, strict=True):
         out[readout.data] = number
     if np.isnan(out).any():
