@@ -38,6 +38,7 @@ __all__ = [
     "BACKGROUND_LEVEL",
     "DARK_FACTOR",
     "FRINGE_FACTOR",
+    "SKY_CARD",
     "ImageRows",
     "Shared",
     "SharedMasters",
@@ -60,6 +61,9 @@ FRINGE_FACTOR = "FRNSCALE"
 """Card of a frame: what the fringes were multiplied by before."""
 
 _FACTORS = {"dark": DARK_FACTOR, "fringe": FRINGE_FACTOR}
+
+SKY_CARD = "SKYCOM"
+"""Cards of a frame: masters whose noise went with that of the sky, numbered from 1."""
 
 BACKGROUND_LEVEL = "BKGLEVEL"
 """Card of a frame: the median of the background that was subtracted."""
@@ -209,9 +213,17 @@ class SharedMasters:
     shared : {'record', 'none'} or sequence
         Whether their records say which masters they share; or the masters, all of which
         were applied to all frames.
+    quiet : bool
+        Whether nothing is said of masters that cannot be followed.
     """
 
-    def __init__(self, files: Sequence[DataFile], shared: Shared = "record") -> None:
+    def __init__(
+        self,
+        files: Sequence[DataFile],
+        shared: Shared = "record",
+        *,
+        quiet: bool = False,
+    ) -> None:
         self.names: list[str] = []
         """Names of those whose noise was found to be shared."""
         self._files = files
@@ -219,6 +231,7 @@ class SharedMasters:
         self._planes: dict[Any, _Deviation] = {}
         self._mosaics: dict[Any, _Master | None] = {}
         self._warned: set[str] = set()
+        self._quiet = quiet
         self._of_file: list[list[AppliedMaster]] = [[] for _ in files]
         if shared == "record":
             self._of_file = [masters_of(df) for df in files]
@@ -273,7 +286,10 @@ class SharedMasters:
     ) -> Iterator[tuple[AppliedMaster, _Part]]:
         """List what the common masters of a file add to an image of it."""
         df, used = self._files[owner], self._of_file[owner]
+        gone = {image.meta[key] for key in image.meta if key.startswith(SKY_CARD)}
         for master in used:
+            if master.in_sky and not master.is_flat and master.name in gone:
+                continue
             inside = self._inside(df, master, used)
             if master.reference in self._common:
                 part = self._part(image, df, master, without=inside)
@@ -542,7 +558,7 @@ class SharedMasters:
         )
 
     def _say(self, text: str) -> None:
-        if text not in self._warned:
+        if text not in self._warned and not self._quiet:
             self._warned.add(text)
             log.warning("%s", text)
 

@@ -20,6 +20,7 @@ from ndmapper.lib.image import (
     stack_images,
     subtract_background,
     subtract_fringe,
+    subtract_sky,
 )
 
 SHAPE = (100, 120)
@@ -559,3 +560,34 @@ def test_a_master_that_makes_no_mosaic_is_told(halved, caplog):
     stack = combine(files, combined="s.fits")[0]
     assert "flat2.fits, the flat of 2 frames, does not fit" in warnings_of(caplog)
     assert "SHARED1" not in stack.meta
+
+
+@pytest.mark.parametrize(("electrons", "without"), [(5, 0.93), (30000, 0.93)])
+def test_masters_that_went_with_the_sky_are_gone(electrons, without):
+    camera = Camera(save=False, biases=2, lamp=5e4)
+    files = camera.frames(electrons, n=7)
+    bare = subtract_sky(files, sky=files, nearest="list", method="mean", save=False)
+    pulls = [pull(df[0], 0) for df in bare]
+    # 12000 pixels, of which each is in all frames: .7 per cent.
+    assert np.mean(pulls) == pytest.approx(1, abs=0.03)
+    assert [bare[0][0].meta[f"SKYCOM{n}"] for n in (1, 2)] == ["bias.fits", "flat.fits"]
+    claimed = files[0][0].variance * (1 + 1 / 6) / bare[0][0].variance
+    assert np.median(claimed) ** -0.5 < without
+    # Frames on the detector covary by their skies, but not by their masters.
+    stack = combine(bare, combined="s.fits", method="mean", save=False)[0]
+    own = np.median(bare[0][0].variance) / 7
+    assert np.median(stack.variance) == pytest.approx(own, rel=0.02)
+
+
+def test_skies_of_frames_with_another_bias_are_not_taken_for_those_of_one():
+    camera = Camera(save=False)
+    files = camera.frames(5, n=4)
+    camera.bias = camera.master(STRUCTURE, (NOISE / GAIN) ** 2 / 3, "bias2.fits")
+    others = camera.without_bias(camera.raws(5, n=4, name="y"))
+    others = ccd.apply_flat(others, flat=camera.flat, save=False)
+    sky = DataFileList(data=[files[0], *others])
+    words = {"nearest": "list", "method": "mean", "scale": "none", "save": False}
+    bare = subtract_sky(DataFileList(data=[files[0]]), sky=sky, **words)
+    expected = files[0][0].variance + np.mean([df[0].variance for df in others], 0) / 4
+    np.testing.assert_allclose(bare[0][0].variance, expected, rtol=1e-5)
+    assert "SKYCOM1" not in bare[0][0].meta
