@@ -2,8 +2,8 @@
 Wavelengths in air and in vacuum.
 
 The refractive index is that of Ciddor (1996, Applied Optics 35, 1566) for dry air of 15
-degrees Celsius, 101325 Pa and 450 ppm of carbon dioxide. specutils has it, too, but takes
-seconds to import.
+degrees Celsius, 101325 Pa and 450 ppm of carbon dioxide. specutils has it, too, but
+takes seconds to import.
 """
 
 import numpy as np
