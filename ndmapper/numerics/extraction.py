@@ -473,9 +473,9 @@ def fit_slit_background(
     n_terms = 1 if kind == "constant" else 2
     terms = np.stack([offset**k for k in range(n_terms)])
     for _ in range(3):
-        coefficients, inverse = _least_squares(data, terms, used)
+        coefficients, _ = _least_squares(data, terms, used)
         residual = np.where(used, data - _model(terms, coefficients), np.nan)
-        seen = used.any(axis=0)
+        seen = np.isfinite(residual).any(axis=0)
         width = np.zeros(used.shape[1])
         width[seen] = 1.4826 * np.nanmedian(np.abs(residual[:, seen]), axis=0)
         typical = np.zeros(used.shape[1])
