@@ -178,14 +178,15 @@ def make_sensitivity(
     curve = extinction_for(extinction, spectrograph)
     ranges = _masked_ranges(mask, line_width)
     standards = []
-    words = {"target": target, "time_is": time_is, "exposure": exposure}
     for df in files:
         ndd, name = _brightest(df), str(df.filename or "the spectrum")
         rate = count_rate(ndd, exposure, name).rising()
         star = _star(df, standard, rate, target)
         airmass = math.nan
         if curve is not None:
-            airmass, _ = airmass_at_middle(df, spectrograph, **words)
+            airmass, _ = airmass_at_middle(
+                df, spectrograph, target=target, time_is=time_is, exposure=exposure
+            )
         standards.append(
             _in_bands(
                 name, rate, star,
@@ -194,7 +195,9 @@ def make_sensitivity(
         )  # fmt: skip
     _check_units(standards)
     if len(files) == 1:
-        report_refraction(files[0], spectrograph, **words)
+        report_refraction(
+            files[0], spectrograph, target=target, time_is=time_is, exposure=exposure
+        )
     fit = _fitted(standards, knot_spacing, clip)
     lost = fit.offsets - np.min(fit.offsets)
     made = _product(files[0], standards, fit, curve, spectrograph)
@@ -224,7 +227,9 @@ def _brightest(df: DataFile) -> NDLater:
         raise ParameterError(msg)
     if len(df) == 1:
         return df[0]
-    found = max(df, key=lambda ndd: float(np.nan_to_num(np.nanmedian(ndd.data))))
+    found: NDLater = max(
+        df, key=lambda ndd: float(np.nan_to_num(np.nanmedian(ndd.data)))
+    )
     log.info("the standard of %s is its brightest spectrum, %s", df, found.ident)
     return found
 
@@ -377,7 +382,7 @@ def _product(
     )
     made = made.replace(flags=flags_with(made, (~np.isfinite(value), Flag.NO_DATA)))
     made = with_wavelengths(made, first.rate.wavelengths, "air")
-    cards = {
+    cards: dict[str, tuple[Any, str]] = {
         "STDSTAR": (", ".join(x.star.name for x in standards), "standard stars"),
         "STDTABLE": (", ".join(x.star.table for x in standards), "tables of these"),
         "EXTCURVE": ("none" if curve is None else curve.name, "extinction curve"),

@@ -124,8 +124,9 @@ def correct_velocity(
         time=time.source,
         iers=iers_version(moment),
     )
-    words = {"target": target, "time_is": time_is, "exposure": exposure}
-    report_refraction(df, spectrograph, **words)
+    report_refraction(
+        df, spectrograph, target=target, time_is=time_is, exposure=exposure
+    )
     return corrected
 
 
