@@ -119,6 +119,15 @@ def without_bias(files):
     return ccd.subtract_bias(files, bias=noisy("bias.fits", step=7))
 
 
+def unequal(files):
+    """Take one frame for noisier than the others, and mask a part of it."""
+    other = files[2].copy()
+    other[0].variance[:] *= 50
+    other[0].mask[:8] = True
+    other.filename = "unequal.fits"
+    return [files[0], files[1], other, files[3]]
+
+
 def combined(folder):
     files = frames(light=256)
     for n, method in enumerate(("mean", "median", "sigclip")):
@@ -137,6 +146,7 @@ def darks(folder):
     yield ccd.make_dark(
         without_bias(files), dark="b.fits", method="mean", exposure=100.0
     )
+    yield ccd.make_dark(unequal(files), dark="u.fits", exposure=100.0)
 
 
 def dark(folder):
@@ -156,6 +166,7 @@ def flats(folder):
         files, flat="spectral.fits", normalise="spectral", method="mean",
         slit_degree=2, slit_degree_along=1, knot_spacing=16.0,
     )  # fmt: skip
+    yield ccd.make_flat(unequal(files), flat="u.fits", normalise="plain")
     # Most of the second frame is saturated, which does not count for its scale.
     burnt = files[1].copy()
     burnt[0].data[:24] *= 4
