@@ -1,22 +1,12 @@
 """What the TOML of an instrument states of a slit spectrograph."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ndmapper.instruments.conditions import Condition, Value
 from ndmapper.instruments.functions import HeaderPair
-from ndmapper.instruments.rules import all_met
 
-__all__ = ["SPECTROGRAPH_KEYS", "Setup", "check_spectrograph", "resolve_setups"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Values that hold for frames whose descriptors meet all conditions."""
-
-    values: Mapping[str, Any]
-    where: Mapping[str, tuple[Condition, ...]]
+__all__ = ["SPECTROGRAPH_KEYS", "check_spectrograph", "read_keywords"]
 
 
 def check_spectrograph(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,14 +29,9 @@ def check_spectrograph(given: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def resolve_setups(
-    setups: Sequence[Setup], described: Mapping[str, Value], headers: HeaderPair
-) -> dict[str, Any]:
-    """Join the setups that apply to a frame, and read the keywords that they name."""
-    found: dict[str, Any] = {}
-    for setup in setups:
-        if all_met(setup.where, described):
-            found |= setup.values
+def read_keywords(given: Mapping[str, Any], headers: HeaderPair) -> dict[str, Any]:
+    """Replace the keywords that ``[spectrograph]`` names by the values of a header."""
+    found = dict(given)
     for key in _OF_HEADER:
         if isinstance(found.get(key), str):
             value = _number(headers.get(found.pop(key)))
@@ -71,10 +56,11 @@ def _binning(keys: Any, headers: HeaderPair) -> list[int] | None:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    """Read a number, or the only one in a text such as '2.0 arcsec' or 'slit#1.5'."""
+    if isinstance(value, str):
+        numbers = _NUMBER.findall(value)
+        value = numbers[0] if len(numbers) == 1 else None
+    return None if value is None else float(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -114,6 +100,8 @@ def _is_site(value: Any) -> bool:
     )
 
 
+# Names of slits have a sign before the number that is none: 'Slit-1.0'.
+_NUMBER = re.compile(r"(?:(?<![\w)])[-+])?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _SECTION = "two numbers [first, last], the first less than the last"
 _NUMBER_OR_KEY = "a positive number, or the header keyword that has it"
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {

@@ -50,6 +50,30 @@ def test_binning_of_both_axes_in_one_card(tmp_path, card, binning):
     assert _of(tmp_path, {"CCDSUM": card}, '["CCDSUM"]')["binning"] == binning
 
 
+@pytest.mark.parametrize(
+    ("card", "width"),
+    [
+        ("2.0 arcsec        ", 2.0),
+        ("slit#1.2", 1.2),
+        ("Slit_10.0", 10.0),
+        ("Long-0.75", 0.75),
+        ("1.5", 1.5),
+        (1, 1.0),
+        ("open", None),
+        ("2 x 300", None),
+    ],
+)
+def test_width_of_the_slit_is_the_only_number_of_its_card(tmp_path, card, width):
+    assert _of(tmp_path, {"SLITW": card}).get("slit_width") == width
+
+
+@pytest.mark.parametrize(("card", "angle"), [("-71.7", -71.7), (-71.7, -71.7)])
+def test_angle_may_be_negative(tmp_path, card, angle):
+    path = tmp_path / "spec.toml"
+    path.write_text('schema = 1\n[spectrograph]\nslit_angle = "PA"\n')
+    assert load(str(path)).spectrograph_of({"PA": card}) == {"slit_angle": angle}
+
+
 def test_cards_that_are_missing_or_no_numbers_give_nothing(tmp_path):
     found = _of(tmp_path, {"SLITW": "open", "BINX": "?", "BINY": 0})
     assert found == {"dispersion_axis": "y", "wavelength": "falls"}
