@@ -46,6 +46,7 @@ class AppliedMaster:
     multiplied by a factor first, as a dark is by the ratio of exposure times, and
     `lost_background` whether a background was subtracted since. `mosaic` has the
     parameters of `make_mosaic`, if the extensions of the frame were put together since.
+    `in_sky` says whether a sky was subtracted since, that may have had its noise too.
     `untold` says why it cannot be told what its noise is in the frame.
     """
 
@@ -59,6 +60,7 @@ class AppliedMaster:
     has_gain: bool = False
     lost_background: bool = False
     mosaic: Entry | None = None
+    in_sky: bool = False
     untold: str = ""
 
 
@@ -120,6 +122,8 @@ class _History:
             return [replace(one, has_gain=True) for one in found]
         if step == "subtract_background":
             return [replace(one, lost_background=True) for one in found]
+        if step == "subtract_sky":
+            return [replace(one, in_sky=True) for one in found]
         if step in _APPLYING and (entry.get("config") or {}).get("use_uncert", True):
             for tag, given in entry["calibrations"].items():
                 if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):

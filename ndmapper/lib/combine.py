@@ -284,15 +284,18 @@ def _combine_level_errors(
     scale: Sequence[float] | None,
     weights: Sequence[float] | None,
 ) -> None:
-    """Write the errors of the mean overscan levels of some frames."""
+    """Write the errors of the mean levels of some frames, and of their biases."""
     factors = np.ones(len(ndds)) if scale is None else np.asarray(scale)
     share = np.ones(len(ndds)) if weights is None else np.asarray(weights)
-    for number in amplifier_numbers(made.meta):
-        card = amplifier_card("OVSCERR", number)
-        errors = [ndd.meta.get(card) for ndd in ndds]
-        if all(isinstance(error, int | float) for error in errors):
-            parts = share / share.sum() * factors * np.array(errors, float)
-            made.meta[card] = round(float(np.sqrt(np.sum(parts**2))), 5)
+    # Frames have one bias, the error of which is the same in all of them.
+    for stem, power in (("OVSCERR", 2), ("BIASERR", 1)):
+        for number in amplifier_numbers(made.meta):
+            card = amplifier_card(stem, number)
+            errors = [ndd.meta.get(card) for ndd in ndds]
+            if all(isinstance(error, int | float) for error in errors):
+                parts = share / share.sum() * factors * np.array(errors, float)
+                mean = float(np.sum(parts**power)) ** (1 / power)
+                made.meta[card] = round(mean, 5)
 
 
 def combine_ndds(

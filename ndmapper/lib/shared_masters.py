@@ -10,8 +10,8 @@ divided by; that of a flat is in proportion to the value of the pixel.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -38,6 +38,7 @@ __all__ = [
     "BACKGROUND_LEVEL",
     "DARK_FACTOR",
     "FRINGE_FACTOR",
+    "SKY_CARD",
     "ImageRows",
     "Shared",
     "SharedMasters",
@@ -60,6 +61,9 @@ FRINGE_FACTOR = "FRNSCALE"
 """Card of a frame: what the fringes were multiplied by before."""
 
 _FACTORS = {"dark": DARK_FACTOR, "fringe": FRINGE_FACTOR}
+
+SKY_CARD = "SKYCOM"
+"""Cards of a frame: masters whose noise went with that of the sky, numbered from 1."""
 
 BACKGROUND_LEVEL = "BKGLEVEL"
 """Card of a frame: the median of the background that was subtracted."""
@@ -149,17 +153,22 @@ class _Deviation:
         is_flat: bool,
         flats: Sequence[_Master],
         gains: Sequence[_OfSection],
+        without: Sequence[_Rows] = (),
     ) -> None:
         assert master.variance is not None
         self._variance = master.variance
         # What divides a flat later divides the frame as well.
         self._divisors = [x.data for x in ([master] if is_flat else flats)]
         self._gains = gains
+        self._without = without
         self.shape = master.shape
 
     def __getitem__(self, rows: slice) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Array = np.sqrt(np.asarray(self._variance[rows], np.float64))
+            variance = np.asarray(self._variance[rows], np.float64)
+            for other in self._without:
+                variance = np.maximum(variance - other[rows], 0)
+            found: Array = np.sqrt(variance)
             for divisor in self._divisors:
                 flat = np.asarray(divisor[rows], np.float64)
                 # `apply_flat` does not divide by others.
@@ -181,6 +190,16 @@ class _Part:
     plane: _Deviation
     factor: float
     level: float
+    # How often the square of the deviation is in the variance of the image.
+    claimed: float
+
+    def __add__(self, other: "_Part") -> "_Part":
+        """Join what two masters of the same noise add."""
+        return replace(
+            self,
+            factor=self.factor + other.factor,
+            claimed=self.claimed + other.claimed,
+        )
 
 
 class SharedMasters:
@@ -194,9 +213,17 @@ class SharedMasters:
     shared : {'record', 'none'} or sequence
         Whether their records say which masters they share; or the masters, all of which
         were applied to all frames.
+    quiet : bool
+        Whether nothing is said of masters that cannot be followed.
     """
 
-    def __init__(self, files: Sequence[DataFile], shared: Shared = "record") -> None:
+    def __init__(
+        self,
+        files: Sequence[DataFile],
+        shared: Shared = "record",
+        *,
+        quiet: bool = False,
+    ) -> None:
         self.names: list[str] = []
         """Names of those whose noise was found to be shared."""
         self._files = files
@@ -204,6 +231,7 @@ class SharedMasters:
         self._planes: dict[Any, _Deviation] = {}
         self._mosaics: dict[Any, _Master | None] = {}
         self._warned: set[str] = set()
+        self._quiet = quiet
         self._of_file: list[list[AppliedMaster]] = [[] for _ in files]
         if shared == "record":
             self._of_file = [masters_of(df) for df in files]
@@ -231,14 +259,14 @@ class SharedMasters:
         found: dict[Any, dict[int, _Part]] = {}
         flats: dict[Any, bool] = {}
         for i, (image, owner) in enumerate(zip(images, owners, strict=True)):
-            for master in self._of_file[owner]:
-                if master.reference not in self._common:
-                    continue
-                part = self._part(image, self._files[owner], master)
-                if part is not None:
-                    key = master.reference, self._ident(master, image)
-                    found.setdefault(key, {})[i] = part
-                    flats[key] = master.is_flat
+            for master, part in self._parts(image, owner):
+                key = master.reference, self._ident(master, image)
+                flats[key] = master.is_flat
+                parts = found.setdefault(key, {})
+                if i not in parts:
+                    parts[i] = part
+                elif parts[i].plane is part.plane:
+                    parts[i] += part
         noises = [
             _joined(parts, len(images), is_flat=flats[key])
             for key, parts in found.items()
@@ -253,17 +281,76 @@ class SharedMasters:
                     self.names.append(master.name)
         return noises
 
+    def _parts(
+        self, image: NDLater, owner: int
+    ) -> Iterator[tuple[AppliedMaster, _Part]]:
+        """List what the common masters of a file add to an image of it."""
+        df, used = self._files[owner], self._of_file[owner]
+        gone = {image.meta[key] for key in image.meta if key.startswith(SKY_CARD)}
+        for master in used:
+            if master.in_sky and not master.is_flat and master.name in gone:
+                continue
+            inside = self._inside(df, master, used)
+            if master.reference in self._common:
+                part = self._part(image, df, master, without=inside)
+                if part is not None:
+                    yield master, part
+            for one in inside:
+                # With the dark, that of its bias is subtracted: its sign is another.
+                factor = float(image.meta.get(DARK_FACTOR, 0.0))
+                part = (
+                    self._part(image, df, one)
+                    if one.reference in self._common
+                    else None
+                )
+                if part is not None and factor:
+                    yield one, replace(part, factor=-factor, claimed=factor**2)
+
+    def _inside(
+        self, df: DataFile, master: AppliedMaster, used: Sequence[AppliedMaster]
+    ) -> list[AppliedMaster]:
+        """List the masters of a frame that its dark was calibrated by as well."""
+        if master.tag != "dark" or not master.is_scaled or master.untold:
+            return []
+        file = self._open(df, master)
+        if file is None or not len(file):
+            return []
+        header = file[0].meta
+        shared = {header[key] for key in header if key.startswith("SHARED")}
+        found = {one.reference for one in masters_of(file) if not one.has_gain}
+        return [
+            one
+            for one in used
+            if one.reference in found
+            and one.name in shared
+            and not one.is_flat
+            and not one.untold
+            and (one.has_gain, one.flats) == (master.has_gain, master.flats)
+        ]
+
     def _part(
-        self, image: NDLater, df: DataFile, master: AppliedMaster
+        self,
+        image: NDLater,
+        df: DataFile,
+        master: AppliedMaster,
+        without: Sequence[AppliedMaster] = (),
     ) -> _Part | None:
-        """Find what a master adds to an image; None where that is not known."""
+        """
+        Find what a master adds to an image; None where that is not known.
+
+        The noise of masters that it was calibrated by, `without`, is not part of it.
+        """
         if master.untold:
             self._warn(master, master.untold)
             return None
-        chain = [self._image(image, df, x) for x in (master, *master.flats)]
-        if any(one is None for one in chain):
+        wanted = (master, *master.flats, *without)
+        chain = [
+            x for x in (self._image(image, df, y) for y in wanted) if x is not None
+        ]
+        if len(chain) < len(wanted):
             return None
-        opened, *flats = [one for one in chain if one is not None]
+        opened, *others = chain
+        flats, taken = others[: len(master.flats)], others[len(master.flats) :]
         if opened.variance is None:
             self._warn(master, "has no variance")
             return None
@@ -279,13 +366,14 @@ class SharedMasters:
                 return None
         key = (
             master.reference, opened.ident, tuple(x.reference for x in master.flats),
-            str(gains), str(master.mosaic),
+            str(gains), str(master.mosaic), tuple(x.reference for x in without),
         )  # fmt: skip
         if key not in self._planes:
             self._planes[key] = _Deviation(
-                opened, is_flat=master.is_flat, flats=flats, gains=gains
-            )
-        return _Part(self._planes[key], float(factor), float(level))
+                opened, is_flat=master.is_flat, flats=flats, gains=gains,
+                without=[x.variance for x in taken if x.variance is not None],
+            )  # fmt: skip
+        return _Part(self._planes[key], float(factor), float(level), float(factor) ** 2)
 
     def _factors(
         self, image: NDLater, df: DataFile, master: AppliedMaster
@@ -458,8 +546,8 @@ class SharedMasters:
                     name = next(x.name for x in used if x.reference == reference)
                     self._say(
                         f"{name} was applied to {df} {number} times, with the same "
-                        "noise each time, so that the variances of the frame and of "
-                        "what is made of it are too small; apply it once"
+                        "noise each time, so that the variance of the frame is too "
+                        "small, though not that of a stack; apply it once"
                     )
 
     def _warn(self, master: AppliedMaster, what: str) -> None:
@@ -470,7 +558,7 @@ class SharedMasters:
         )
 
     def _say(self, text: str) -> None:
-        if text not in self._warned:
+        if text not in self._warned and not self._quiet:
             self._warned.add(text)
             log.warning("%s", text)
 
@@ -491,6 +579,7 @@ def _joined(parts: dict[int, _Part], n: int, *, is_flat: bool) -> SharedNoise:
         planes=planes,
         plane=[planes.index(parts[i].plane) if i in parts else None for i in range(n)],
         factor=np.array([parts[i].factor if i in parts else 0.0 for i in range(n)]),
+        claimed=np.array([parts[i].claimed if i in parts else 0.0 for i in range(n)]),
         level=np.array([parts[i].level if i in parts else 0.0 for i in range(n)]),
         is_relative=is_flat,
     )
@@ -505,6 +594,7 @@ def parts_of(noises: Sequence[SharedNoise], i: int) -> dict[int, SharedNoise]:
                 planes=[noise.planes[which]],
                 plane=[0],
                 factor=noise.factor[i : i + 1],
+                claimed=np.array([noise.part_of_variance(i)]),
                 level=noise.level[i : i + 1],
                 is_relative=noise.is_relative,
             )

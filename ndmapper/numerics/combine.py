@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.numerics.clipping import Rejection, RejectionKind
-from ndmapper.numerics.combined_variance import rejected_variance_factor
+from ndmapper.numerics.combined_variance import median_table, rejected_variance_factor
 from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.numerics.pooled_noise import (
     expected_inner,
@@ -27,7 +27,6 @@ from ndmapper.numerics.shared_noise import (
     shared_variance,
 )
 from ndmapper.numerics.stack import Recipe, Stack, Tile, combine_stack, prepared
-from ndmapper.numerics.statistics import median_variance_factor
 
 __all__ = ["CombineMethod", "Combined", "Rows", "combine"]
 
@@ -155,7 +154,7 @@ def combine(
         ratio=np.ones(n),
         curve=None,
         clipped=np.ones(n + 1),
-        median=np.ones(n + 1),
+        median=median_table(n),
         scatter=np.array([scatter_limit(max(k - 1, 1)) for k in range(n + 1)]),
         inner=np.array([expected_inner(max(k, 1)) for k in range(n + 1)]),
         bad=bad,
@@ -367,9 +366,6 @@ def _with_noise(frames: _Frames, recipe: Recipe, known: bool) -> tuple[Recipe, A
         curve=curve,
         clipped=_clipped_table(n, recipe.rejection, known),
     )
-    if recipe.is_median and not known:
-        factors = [median_variance_factor(max(k, 1)) for k in range(n + 1)]
-        recipe = replace(recipe, median=np.array(factors))
     return recipe, levels
 
 
@@ -399,7 +395,7 @@ def _worker(
 ) -> Callable[[Stack, Recipe], Tile]:
     """Give what combines so many values: compiled loops, or NumPy."""
     loops = import_loops() if values >= COMPILED_FROM else None
-    if loops is None or not loops.can_combine(recipe, has_variance=has_variance):
+    if loops is None or not loops.can_combine(recipe):
         return combine_stack
     found: Callable[[Stack, Recipe], Tile] = loops.combine_stack
     return found

@@ -142,6 +142,9 @@ def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
     dtype = float_type(dtype).newbyteorder("=")
     if dtype.itemsize >= values.dtype.itemsize:
         return values
+    limits = np.finfo(dtype)
+    if values.size and limits.tiny <= np.min(values) and np.max(values) <= limits.max:
+        return values.astype(dtype)  # as variances are: positive, and all in the range
     with np.errstate(all="ignore"):
         made = values.astype(dtype)
         kept = np.abs(made - values) <= 1e-6 * np.abs(values)

@@ -199,7 +199,9 @@ def _lines(pixels: Array, clip: float) -> _Lines:
         raise ValueError(msg)
     middle = np.zeros((pixels.shape[0], 1))
     if used.all():
-        middle[:, 0] = np.median(pixels, axis=1)
+        # Sorting many short lines is faster than to partition each of them.
+        ordered, half = np.sort(pixels, axis=1), pixels.shape[1] // 2
+        middle[:, 0] = (ordered[:, (pixels.shape[1] - 1) // 2] + ordered[:, half]) / 2
     else:
         middle[good, 0] = np.nanmedian(np.where(used, pixels, np.nan)[good], axis=1)
     if pixels.shape[1] > 2:

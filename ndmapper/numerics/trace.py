@@ -18,6 +18,8 @@ Mask = npt.NDArray[np.bool_]
 
 _LEAST_SNR = 5.0
 """A bin of columns with less than this tells no position."""
+_LEAST_SHARE = 0.2
+"""A spectrum that is followed from bin to bin is seen in this part of them."""
 _REACH = 1.5
 """A position is fitted within so many FWHM of it."""
 _WIDTH_DEGREE = 2
@@ -202,8 +204,9 @@ def find_traces(
     Returns
     -------
     list of Trace
-        The traces. Where a spectrum is seen in less than half of the bins, its trace
-        has the form of the reference, and only its offset from it is measured.
+        The traces. Where a spectrum is seen in less than half of the bins, or is hardly
+        above their noise, its trace has the form of the reference, and only its offset
+        from it is measured.
     """
     form = reference or _follow_brightest(profiles, degree)
     if form is None:
@@ -308,14 +311,21 @@ def _follow_brightest(profiles: SlitProfiles, degree: int) -> Trace | None:
             else:
                 last = guess
             number += step
-    return _fitted(profiles, found, min(degree, len(found) // 2 - 1))
+    if len(found) < _LEAST_SHARE * len(profiles.columns):
+        return None
+    # What is seen of less than half of the columns tells no bend.
+    is_long = len(found) > len(profiles.columns) / 2
+    return _fitted(profiles, found, degree if is_long else min(degree, 1))
 
 
 def _brightest(profiles: SlitProfiles) -> tuple[int, int]:
-    """Find row and bin of the largest S/N, also in a bin beside: no cosmic ray."""
+    """Find row and bin of the largest S/N that rows and bins beside it share."""
     known = np.isfinite(profiles.values) & (profiles.variance > 0)
     snr = np.zeros(profiles.values.shape)
     snr[known] = profiles.values[known] / np.sqrt(profiles.variance[known])
+    # One row alone is a bad row, one bin alone a cosmic ray.
+    beside = np.pad(snr, ((1, 1), (0, 0)))
+    snr = np.minimum(snr, 4 * np.maximum(beside[:-2], beside[2:]))
     near = np.pad(snr, 1, mode="edge")
     near = np.maximum(np.maximum(near[:-2], near[1:-1]), near[2:])
     both = np.minimum(snr, np.maximum(near[:, :-2], near[:, 2:]))
@@ -347,7 +357,9 @@ def _fit_near(
         if one is not None and abs(one.centre - place) <= fwhm:
             found[number] = one
     trace = None
-    if 2 * len(found) > len(profiles.columns):
+    # Measured alone, or the noise of bins would decide which count.
+    is_bright = guess.snr > 2 * _LEAST_SNR * np.sqrt(len(profiles.columns))
+    if is_bright and 2 * len(found) > len(profiles.columns):
         trace = _fitted(profiles, found, degree, guess)
     return guess if trace is None else replace(trace, snr=guess.snr)
 

@@ -467,6 +467,11 @@ def running_sky(folder):
             names[2], sky=names, neighbours=3, out_names=f"y{n}.fits", **words
         )
         yield raised(made, f"z{n}.fits")
+    bare = ccd.subtract_bias(names, bias=starry("bias.fits"))
+    made = image.subtract_sky(
+        bare[2], sky=bare, neighbours=3, scale="none", out_names="b.fits"
+    )
+    yield raised(made, "c.fits")
 
 
 def object_mask(folder):

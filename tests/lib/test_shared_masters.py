@@ -20,6 +20,7 @@ from ndmapper.lib.image import (
     stack_images,
     subtract_background,
     subtract_fringe,
+    subtract_sky,
 )
 
 SHAPE = (100, 120)
@@ -84,6 +85,13 @@ class Camera:
         )
         masters = {"bias": self.bias, "flat": self.flat}
         return reduce(self.raws(electrons, n), adc_step=0, **masters, **self.words)
+
+
+def sky_wcs():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cdelt = [-1e-4, 1e-4]
+    return wcs
 
 
 def pull(ndd, truth):
@@ -192,16 +200,40 @@ def test_darks_that_share_a_bias_and_frames_that_share_the_dark(save):
     files = ccd.subtract_dark(frames, dark=dark, **words)
     assert files[0][0].meta["DARKFACT"] == pytest.approx(4)
     stack = combine(files, combined="s.fits", **words)[0]
-    # The bias is in frame and dark, with different signs, which is not followed.
+    assert pull(stack, 0) == pytest.approx(1, abs=0.035)
+    # The bias is in frame and dark, with different signs.
     shared = camera.bias[0].variance[0, 0]
     alone = combine(files, combined="a.fits", shared="none", **words)[0]
     whole = np.median(files[0][0].variance)
     of_dark = 16 * np.median(dark[0].variance)
     own = whole - shared - of_dark
     assert np.median(stack.variance) == pytest.approx(
-        own / 6 + shared + of_dark, rel=0.05
+        own / 6 + (4 - 1) ** 2 * shared + of_dark - 16 * shared, rel=0.05
     )
     assert np.median(alone.variance) == pytest.approx(whole / 6, rel=0.05)
+
+
+@pytest.mark.parametrize("on_grid", [False, True])
+def test_a_dark_of_the_same_exposure_takes_the_noise_of_the_bias_away(on_grid):
+    camera = Camera(save=False, biases=1)
+
+    def exposed(n, name):
+        files = [camera.raw(0, f"{name}{k}.fits") for k in range(n)]
+        for df in files:
+            df[0].wcs = sky_wcs()
+        bare = ccd.subtract_bias(DataFileList(data=files), bias=camera.bias, save=False)
+        return ccd.add_variance(bare, poisson=False, adc_step=0, save=False)
+
+    dark = ccd.make_dark(exposed(9, "d"), dark="dark.fits", save=False)
+    files = ccd.subtract_dark(exposed(6, "o"), dark=dark, save=False)
+    files = ccd.correct_gain(files, save=False)
+    if on_grid:
+        stack = stack_images(files, stack="s.fits", method="mean", save=False)[0]
+    else:
+        stack = combine(files, combined="s.fits", method="mean", save=False)[0]
+    assert pull(stack, 0) == pytest.approx(1, abs=0.035)
+    own = NOISE**2
+    assert np.median(stack.variance) == pytest.approx(own / 9 + own / 6, rel=0.03)
 
 
 def test_flats_that_share_a_bias():
@@ -346,11 +378,18 @@ def test_fringes_and_illumination_are_shared_masters():
     assert np.std(rest / np.sqrt(alone.variance)) > 1.2
 
 
-def test_a_master_that_is_applied_twice_is_told(caplog):
-    camera = Camera()
-    files = ccd.apply_flat(camera.frames(1000, n=3), flat=camera.flat, again=True)
-    combine(files, combined="a.fits")
+def test_a_master_that_is_applied_twice_is_told_and_counts_twice(caplog):
+    camera = Camera(save=False, lamp=5e3)
+    files = camera.frames(1000, n=6)
+    files = ccd.apply_flat(files, flat=camera.flat, again=True, save=False)
+    for df in files:
+        df[0].wcs = sky_wcs()
+    words = {"method": "mean", "save": False}
+    stack = combine(files, combined="a.fits", **words)[0]
     assert "flat.fits was applied to ffgvbx0.fits 2 times" in warnings_of(caplog)
+    assert pull(stack, 1000 / SENSITIVITY) == pytest.approx(1, abs=0.035)
+    grid = stack_images(files, stack="g.fits", **words)[0]
+    assert pull(grid, 1000 / SENSITIVITY) == pytest.approx(1, abs=0.035)
 
 
 @pytest.mark.parametrize("kind", ["sum", "grid"])
@@ -363,10 +402,7 @@ def test_masters_that_cannot_be_followed_are_told(kind, caplog):
             made.append(combine(files, combined=f"{name}.fits", method="sum"))
             continue
         for df in files:
-            wcs = WCS(naxis=2)
-            wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-            wcs.wcs.cdelt = [-1e-4, 1e-4]
-            df[0].wcs = wcs
+            df[0].wcs = sky_wcs()
         made.append(stack_images(files, stack=f"{name}.fits"))
     stack = combine(DataFileList(data=made), combined="c.fits")[0]
     # Those that the header of the first one names are not meant.
@@ -524,3 +560,34 @@ def test_a_master_that_makes_no_mosaic_is_told(halved, caplog):
     stack = combine(files, combined="s.fits")[0]
     assert "flat2.fits, the flat of 2 frames, does not fit" in warnings_of(caplog)
     assert "SHARED1" not in stack.meta
+
+
+@pytest.mark.parametrize(("electrons", "without"), [(5, 0.93), (30000, 0.93)])
+def test_masters_that_went_with_the_sky_are_gone(electrons, without):
+    camera = Camera(save=False, biases=2, lamp=5e4)
+    files = camera.frames(electrons, n=7)
+    bare = subtract_sky(files, sky=files, nearest="list", method="mean", save=False)
+    pulls = [pull(df[0], 0) for df in bare]
+    # 12000 pixels, of which each is in all frames: .7 per cent.
+    assert np.mean(pulls) == pytest.approx(1, abs=0.03)
+    assert [bare[0][0].meta[f"SKYCOM{n}"] for n in (1, 2)] == ["bias.fits", "flat.fits"]
+    claimed = files[0][0].variance * (1 + 1 / 6) / bare[0][0].variance
+    assert np.median(claimed) ** -0.5 < without
+    # Frames on the detector covary by their skies, but not by their masters.
+    stack = combine(bare, combined="s.fits", method="mean", save=False)[0]
+    own = np.median(bare[0][0].variance) / 7
+    assert np.median(stack.variance) == pytest.approx(own, rel=0.02)
+
+
+def test_skies_of_frames_with_another_bias_are_not_taken_for_those_of_one():
+    camera = Camera(save=False)
+    files = camera.frames(5, n=4)
+    camera.bias = camera.master(STRUCTURE, (NOISE / GAIN) ** 2 / 3, "bias2.fits")
+    others = camera.without_bias(camera.raws(5, n=4, name="y"))
+    others = ccd.apply_flat(others, flat=camera.flat, save=False)
+    sky = DataFileList(data=[files[0], *others])
+    words = {"nearest": "list", "method": "mean", "scale": "none", "save": False}
+    bare = subtract_sky(DataFileList(data=[files[0]]), sky=sky, **words)
+    expected = files[0][0].variance + np.mean([df[0].variance for df in others], 0) / 4
+    np.testing.assert_allclose(bare[0][0].variance, expected, rtol=1e-5)
+    assert "SKYCOM1" not in bare[0][0].meta

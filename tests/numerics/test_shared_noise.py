@@ -166,3 +166,23 @@ def test_noise_of_masters_is_not_taken_out_of_frames_without_variance():
     np.testing.assert_array_equal(
         with_masters.variance, combine(data, method="mean").variance
     )
+
+
+@pytest.mark.parametrize(("factor", "claimed"), [(2.0, 2.0), (-0.5, 1.25), (0.0, 2.0)])
+def test_noise_that_is_in_a_frame_twice_is_not_that_of_two(factor, claimed):
+    rng = np.random.default_rng(5)
+    n, deviation = 6, np.full(SHAPE, 4.0)
+    bias = deviation * rng.normal(size=SHAPE)
+    data = [
+        LEVEL + factor * bias + rng.normal(0, OWN, SHAPE).astype(float)
+        for _ in range(n)
+    ]
+    variance = [np.full(SHAPE, OWN**2 + claimed * 16.0)] * n
+    shared = SharedNoise(
+        planes=[Plane(deviation)], plane=[0] * n, factor=np.full(n, factor),
+        is_relative=False, level=np.zeros(n), claimed=np.full(n, claimed),
+    )  # fmt: skip
+    made = combine(data, variance, method="mean", shared=[shared])
+    np.testing.assert_allclose(made.variance, OWN**2 / n + 16 * factor**2, rtol=1e-5)
+    # 14400 pixels: .6 per cent.
+    assert pull(made) == pytest.approx(1, abs=0.025)

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data.array import load_before_replaced, with_operands
-from ndmapper.data.content import FileContent, HasContent, flag_no_data, handle_of
+from ndmapper.data.content import (
+    HANDED_ON,
+    FileContent,
+    HasContent,
+    flag_no_data,
+    handle_of,
+)
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import computed
@@ -52,9 +58,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-
-_HANDED_ON = "handed on"
-"""In place of the fingerprint of what nobody can have changed."""
 
 _PIXEL_TABLE = {"xpos", "ypos", "lambda"}
 
@@ -354,14 +357,14 @@ def attach_record(
     step of a chain cannot be changed in between, so it needs no fingerprint.
     """
     df.content.record = rows
-    df.content.fingerprint = _HANDED_ON if is_handed_on else _fingerprint(df)
+    df.content.fingerprint = HANDED_ON if is_handed_on else _fingerprint(df)
 
 
 def unsaved_key(df: HasContent) -> str | None:
     """Return the key of a product in memory that was not changed since it was made."""
     content = df.content
     if content.fingerprint is None or (
-        content.fingerprint != _HANDED_ON and _fingerprint(df) != content.fingerprint
+        not content.is_handed_on and _fingerprint(df) != content.fingerprint
     ):
         return None
     return str(content.record[-1]["key"])

@@ -21,7 +21,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.header_query import look_up
 from ndmapper.errors import ParameterError
 from ndmapper.instruments import recognise
-from ndmapper.lib.times import FrameTime, Site, airmass_of, site_of
+from ndmapper.lib.times import Site, TimeIs, airmass_of, frame_time, site_of
 from ndmapper.numerics.barycentre import AtomicTime
 from ndmapper.numerics.refraction import airmass, parallactic_angle
 
@@ -145,9 +145,11 @@ def pointing_of(
 
 def airmass_at_middle(
     df: DataFile,
-    time: FrameTime | None,
     spectrograph: Mapping[str, Any] | None = None,
+    *,
     target: tuple[float, float] | None = None,
+    time_is: TimeIs | None = None,
+    exposure: float | None = None,
 ) -> tuple[float, str]:
     """
     Find the airmass at the middle of an exposure, and say where from.
@@ -162,9 +164,7 @@ def airmass_at_middle(
     """
     stated = airmass_of(df)
     try:
-        if time is None:
-            msg = "its time is not known"
-            raise ParameterError(msg)
+        time = frame_time(df, time_is=time_is, exposure=exposure)
         place = pointing_of(df, time.middle, spectrograph, target)
     except ParameterError as err:
         if math.isfinite(stated):
@@ -178,19 +178,20 @@ def airmass_at_middle(
             "degrees from the zenith; look at its coordinates, time and site"
         )
         raise ParameterError(msg)
-    # Headers often have that of the start, or of the end.
-    half = 0.0 if not math.isfinite(time.exposure) else time.exposure / 2
-    nearby = [
-        pointing_of(df, time.middle.later(s), spectrograph, target).airmass
-        for s in (-half, 0.0, half)
-    ]
-    allowed = min(nearby) - _CONTRADICTION, max(nearby) + _CONTRADICTION
-    if math.isfinite(stated) and not allowed[0] <= stated <= allowed[1]:
-        log.warning(
-            "the airmass of %s in its header is %.3f, and the computed one, which is "
-            "taken, %.3f; look at its coordinates, time and site",
-            _name(df), stated, place.airmass,
-        )  # fmt: skip
+    if math.isfinite(stated):
+        # Headers often have that of the start, or of the end.
+        half = 0.0 if not math.isfinite(time.exposure) else time.exposure / 2
+        nearby = [place.airmass] + [
+            pointing_of(df, time.middle.later(s), spectrograph, target).airmass
+            for s in (-half, half)
+        ]
+        allowed = min(nearby) - _CONTRADICTION, max(nearby) + _CONTRADICTION
+        if not allowed[0] <= stated <= allowed[1]:
+            log.warning(
+                "the airmass of %s in its header is %.3f, and the computed one, which "
+                "is taken, %.3f; look at its coordinates, time and site",
+                _name(df), stated, place.airmass,
+            )  # fmt: skip
     return place.airmass, "computed"
 
 

@@ -182,26 +182,25 @@ def test_coordinates_of_date_are_precessed():
 
 def test_airmass_is_computed_and_compared(caplog):
     df = flat(AIRMASS=1.0)
-    time = frame_time(df)
-    found, source = airmass_at_middle(df, time, LICK)
+    found, source = airmass_at_middle(df, LICK)
     assert (found, source) == (pytest.approx(1.0013, abs=2e-4), "computed")
     assert not caplog.records
     df.meta["AIRMASS"] = 1.6
-    assert airmass_at_middle(df, time, LICK)[0] == found
+    assert airmass_at_middle(df, LICK)[0] == found
     assert "1.600" in caplog.text
 
 
 def test_airmass_of_the_header_where_it_cannot_be_computed(caplog):
     df = flat(AIRMASS=1.6, RA=None)
-    assert airmass_at_middle(df, frame_time(df), LICK) == (1.6, "header")
+    assert airmass_at_middle(df, LICK) == (1.6, "header")
     assert "target=" in caplog.text
     with pytest.raises(ParameterError, match="airmass"):
-        airmass_at_middle(flat(RA=None), None, LICK)
+        airmass_at_middle(flat(RA=None), LICK)
 
 
 def test_a_star_below_the_horizon_is_an_error():
     with pytest.raises(ParameterError, match="from the zenith"):
-        airmass_at_middle(flat(DEC="-80:00:00"), frame_time(flat()), LICK)
+        airmass_at_middle(flat(DEC="-80:00:00"), LICK)
 
 
 @pytest.mark.parametrize("ra", [100.0, 184.4, 250.0])
