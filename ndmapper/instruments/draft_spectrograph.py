@@ -40,10 +40,13 @@ _SITES = (
     ("SITELONG", "SITELAT", "SITEELEV"),
     ("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"),
 )
+_CENTRES = ("CENWAVE", "CENTWAVE", "CENTWLEN", "GRWLEN", "WAVELEN", "GRATWAVE",
+            "CWAVE", "ESO INS GRIS1 WLEN", "ESO INS GRAT1 WLEN")  # fmt: skip
 _NO_GRATING = re.compile(
     r"open|free|mirror|no|clear|out|focus|imag|unknown|-?\d*$", re.IGNORECASE
 )
 _ONE_NUMBER = re.compile(r"\D*\d+(\.\d+)?\D*")
+_MOST_NM = 2600
 _AXES = {"1": "x", "2": "y"}
 
 
@@ -64,6 +67,7 @@ def draft_spectrograph(
         "[spectrograph]",
         *_axis(sample),
         '# wavelength = "falls"     # CHECK: rises along the axis, or falls?',
+        *_centre(sample),
         *_binning(sample),
         *_slit(sample),
         "# pixel_scale = 0.5        # CHECK: arcsec for each unbinned pixel",
@@ -97,6 +101,20 @@ def _axis(sample: HeaderSample) -> list[str]:
     return [
         '# dispersion_axis = "y"    # CHECK: x or y? No DISPAXIS tells; x if left out.'
     ]
+
+
+def _centre(sample: HeaderSample) -> list[str]:
+    for key in sample.usual(_CENTRES)[:1]:
+        numbers = [v for v in sample.values(key) if isinstance(v, int | float) and v]
+        if numbers:
+            # No spectrum of the sky has its middle there in Angstrom.
+            is_nm = max(numbers) < _MOST_NM
+            named = f'{{ key = "{key}", unit = "nm" }}' if is_nm else f'"{key}"'
+            unit = "nm" if is_nm else "Angstrom"
+            return [
+                f"central_wavelength = {named}    # CHECK: {numbers[0]} {unit}?",
+            ]
+    return []
 
 
 def _binning(sample: HeaderSample) -> list[str]:

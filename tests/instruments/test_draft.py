@@ -350,6 +350,15 @@ def test_axis_and_binning_of_iraf_are_found(tmp_path: Path) -> None:
     assert "DISPAXIS differs from file to file" in text
 
 
+@pytest.mark.parametrize(("card", "angstrom"), [(650.0, 6500.0), (6500, 6500.0)])
+def test_central_wavelength_is_found(
+    tmp_path: Path, card: float, angstrom: float
+) -> None:
+    mine, text = drafted(tmp_path, sample({**IRAF, "CENWAVE": card}))
+    assert mine.spectrograph_of({"CENWAVE": card})["central_wavelength"] == angstrom
+    assert f"# CHECK: {card} " in text
+
+
 def test_arcs_and_flats_are_told_by_lamps_alone(tmp_path: Path) -> None:
     lit = [{"CLAMP1": 1, "CLAMP2": 1}, {"CLAMP3": 1}, {"IMAGETYP": "BIAS"}]
     mine, text = drafted(tmp_path, sample(ALFOSC, *lit))
