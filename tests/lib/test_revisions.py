@@ -27,7 +27,7 @@ from astropy.wcs import WCS
 from ndmapper import config
 from ndmapper.cli.catalogue import library_steps
 from ndmapper.data import DataFile, NDLater, PlainFile
-from ndmapper.lib import ccd, combine, cosmetics, image
+from ndmapper.lib import ccd, combine, cosmetics, image, spec
 from ndmapper.lib.calibrator import calibrate_image
 
 STORED = Path(__file__).with_name("revisions.json")
@@ -536,6 +536,81 @@ def illuminated(folder):
     yield image.apply_illumination(starry("x.fits"), illumination="i.fits")
 
 
+def starlike(name, level, **header):
+    """Write a spectrum of a hot star, that of Feige 66 by default."""
+    wavelengths = 3500.0 + 2.0 * np.arange(1000)
+    data = np.round(level * (wavelengths / 5000) ** 0.25) + 0.137
+    ndd = NDLater(data, variance=data + 16.0, unit="electron")
+    ndd = spec.with_wavelengths(ndd, wavelengths, "air")
+    df = DataFile(name, mode="new", data=[ndd])
+    cards = {
+        "OBJECT": "Feige 66", "RA": 189.348, "DEC": 25.067, "EXPTIME": 30.0,
+        "DATE-BEG": "2015-05-20T06:12:16",
+    }  # fmt: skip
+    for key, value in (cards | header).items():
+        df.meta[key] = value
+    df.save()
+    return name
+
+
+LICK = {"longitude": -121.6428, "latitude": 37.3414, "height": 1283.0}
+ON_LICK = {"spectrograph": {"site": LICK, "extinction": "mtham"}}
+
+
+def velocity(folder):
+    made = spec.correct_velocity(starlike("x.fits", 1000), **ON_LICK)
+    ndd = made[0].copy()
+    # That is what it changes, by 7e-5.
+    change = spec.wavelengths_of(ndd).values - 3500.0 - 2.0 * np.arange(1000)
+    ndd.data = np.round(change * 100, 1)
+    DataFile("y.fits", mode="new", data=[ndd]).save()
+    yield from (made, "y.fits")
+
+
+def scaled(df, factor):
+    """Scale a spectrum, so that five digits of its variance are no zeros."""
+    ndd = df[0].copy()
+    variance = np.asarray(ndd.variance) * factor**2
+    made = NDLater(ndd.data * factor, variance=variance, flags=ndd.flags)
+    DataFile("scaled.fits", mode="new", data=[made]).save()
+    yield "scaled.fits"
+
+
+def response(folder):
+    names = [starlike("x.fits", 9000), starlike("y.fits", 8000, EXPTIME=33.0)]
+    yield from scaled(spec.make_sensitivity(names, **ON_LICK), 1e15)
+
+
+def fluxes_of_spectra(folder):
+    spec.make_sensitivity([starlike("x.fits", 9000)], sensitivity="s.fits", **ON_LICK)
+    target = starlike("y.fits", 500, EXPTIME=600.0, DEC=10.0)
+    made = spec.apply_sensitivity(target, sensitivity="s.fits", **ON_LICK)
+    yield from scaled(made, 1e18)
+
+
+def means_of_spectra(folder):
+    names = [starlike(f"x{n}.fits", 1000 + 7 * n) for n in range(4)]
+    df = DataFile(names[1], mode="update")
+    df[0].data[500] = 9000
+    df.save()
+    yield spec.combine_spectra(names, combined="a.fits")
+    yield spec.combine_spectra(names, combined="b.fits", step=3.25, scale="median")
+
+
+def absorption(folder):
+    name = starlike("x.fits", 1000)
+    df = DataFile(name, mode="update")
+    df[0].data[400:420] *= 0.75
+    df.save()
+    yield spec.make_telluric(name, bands=[(4290.0, 4350.0)], **ON_LICK)
+
+
+def without_absorption(folder):
+    (made,) = absorption(folder)
+    target = starlike("y.fits", 500, DEC=10.0)
+    yield spec.correct_telluric(target, telluric=made, **ON_LICK)
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -575,6 +650,12 @@ CASES = {
     "image.subtract_fringe": without_fringes,
     "image.subtract_sky": running_sky,
     "image.transfer_object_mask": moved_mask,
+    "spec.apply_sensitivity": fluxes_of_spectra,
+    "spec.combine_spectra": means_of_spectra,
+    "spec.correct_telluric": without_absorption,
+    "spec.correct_velocity": velocity,
+    "spec.make_sensitivity": response,
+    "spec.make_telluric": absorption,
 }
 
 
