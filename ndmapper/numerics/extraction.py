@@ -427,7 +427,8 @@ def _model_variance(
     base[seen] = np.nanmedian(rest[:, seen], axis=0)
     lowest = np.where(kept, window.variance, np.inf).min(axis=0)
     base = np.where(base > 0, base, np.where(np.isfinite(lowest), lowest, 1.0))
-    result = base + by_light * model
+    # Where a profile is 0, its fit may be below.
+    result = base + by_light * np.maximum(model, 0)
     stands_out = window.variance - by_own * noise > _STANDS_OUT * result
     return np.where(stands_out & window.good, window.variance, result), base
 

@@ -39,6 +39,8 @@ Array = npt.NDArray[np.float64]
 _RADIUS = {"boxcar": 1.5, "optimal": 3.0}
 """Default radius [FWHM]."""
 _LEAST_RADIUS = 3.0
+_WINDOW = (2.5, 8.0)
+"""Distances from an object at which its background is, by default [FWHM]."""
 _CLEAR = 2.0
 """So far from another object there is background [FWHM]."""
 _LEAST_FRACTION = 0.5
@@ -86,7 +88,7 @@ def extract_spectra(
         Its error is part of the variance.
     windows : sequence of (float, float), optional
         First and last distance from the trace of the pixels beside [pixel]; by default
-        from 3 to 6 times the FWHM, on both sides. Other objects do not count.
+        from 2.5 to 8 times the FWHM, on both sides. Other objects do not count.
     sigma : float, optional
         Limit for cosmic rays, of the optimal method: pixels that are further from the
         model by its noise, and by a tenth of its light. None rejects none.
@@ -225,9 +227,8 @@ class _Extraction:
             return None
         frame, one = self.frame, dict(self.traces)[number]
         nx = frame.data.shape[1]
-        far, fwhm = _RADIUS["optimal"], self._fwhm(one)
-        beside = [(far * fwhm, 2 * far * fwhm)]
-        beside += [(-high, -low) for low, high in beside]
+        near, far = (edge * self._fwhm(one) for edge in _WINDOW)
+        beside = [(-far, -near), (near, far)]
         good = frame.good.copy()
         rows = np.arange(len(good))[:, None]
         for other in others:

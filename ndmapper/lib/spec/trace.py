@@ -240,7 +240,7 @@ class TurnedFrame:
     @property
     def saturated(self) -> Mask:
         """Which pixels are saturated."""
-        return (self.flags & np.uint16(Flag.SATURATED)) != 0
+        return np.asarray((self.flags & np.uint16(Flag.SATURATED)) != 0)
 
 
 def _require_scipy() -> None:

@@ -36,8 +36,8 @@ def night(folder, *, sky=0.0, change=None, **words):
 
 
 def extracted(frame, slit, **words):
-    given = {"spectrograph": slit.table, "reprocess": True} | words
-    return extract_spectra(frame, outdir=frame.filename.dir, **given)
+    given = {"spectrograph": slit.table, "outdir": frame.filename.dir} | words
+    return extract_spectra(frame, reprocess=True, **given)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,13 @@ def test_background_beside_the_objects_is_subtracted(tmp_path):
         pulls = (ndd.data - scene.spectra[n])[good] / np.sqrt(ndd.variance[good])
         assert np.std(pulls) == pytest.approx(1, abs=0.2)
         assert abs(np.mean(pulls)) < 0.3
-    far = extracted(frame, slit, background="constant", windows=[(-20, -14)])
+    words = {"spectrograph": slit.table, "outdir": tmp_path}
+    words["trace"] = trace_spectra(frame, objects=1, **words)
+    words["background"] = "constant"
+    far = extracted(frame, slit, windows=[(-20, -14)], **words)
     assert np.nanmedian(far[0].data) == pytest.approx(6000, rel=0.02)
     with pytest.raises(ParameterError, match="too few pixels for the background of"):
-        extracted(frame, slit, background="constant", windows=[(300, 310)])
+        extracted(frame, slit, windows=[(300, 310)], **words)
 
 
 def test_flags_of_pixels_are_those_of_the_columns_that_use_them(tmp_path):

@@ -118,7 +118,7 @@ def test_frames_that_are_none(tmp_path):
     df, _ = frame(tmp_path)
     column = DataFile(tmp_path / "column.fits", data=[df[0][:, :1]], mode="new")
     column.save()
-    with pytest.raises(ParameterError, match=r"has 1 column along .* dispersion_axis"):
+    with pytest.raises(ParameterError, match=r"has 1 column along .*dispersion_axis"):
         traced(column)
     bare = DataFile(tmp_path / "bare.fits", data=[df[0].replace(variance=None)])
     bare.save()
