@@ -611,6 +611,56 @@ def without_absorption(folder):
     yield spec.correct_telluric(target, telluric=made, **ON_LICK)
 
 
+def slit_frame(name):
+    """Write a slit with a tilted line and a star, and the wavelengths of its pixels."""
+    y, x = np.mgrid[0:40, 0:64]
+    shift = y // 16
+    line = np.exp(-(((x - 30 - shift) / 2.0) ** 2))
+    star = np.exp(-(((y - 20) / 2.5) ** 2))
+    data = np.round(100 + 400 * line + 5000 * star) + (7 * x + 5 * y) % 16
+    ndd = NDLater(data.astype(np.float64), variance=data + 16.0, unit="electron")
+    DataFile(name, mode="new", data=[ndd]).save()
+    waves = NDLater(5000.0 + 2 * (x - shift) + 1e-3 * (x - shift) ** 2)
+    waves.meta["WAVETYPE"] = "AWAV"
+    DataFile("waves.fits", mode="new", data=[waves]).save()
+    return name
+
+
+def slit_sky(folder):
+    name = slit_frame("x.fits")
+    words = {"windows": [(1, 12), (28, 40)], "knot_spacing": 1.0}
+    yield spec.measure_sky(name, wavelengths="waves.fits", **words)
+    yield spec.measure_sky(name, wavelengths=None, out_names="c.fits", **words)
+
+
+def without_slit_sky(folder):
+    name = slit_frame("x.fits")
+    windows = [(1, 12), (28, 40)]
+    made = spec.subtract_sky(name, wavelengths="waves.fits", windows=windows)
+    yield raised(made, "raised.fits")
+
+
+def rectified(folder):
+    yield spec.rectify_wavelength(slit_frame("x.fits"), wavelengths="waves.fits")
+
+
+def traced(folder):
+    yield spec.trace_spectra(slit_frame("x.fits"), reference=None)
+
+
+def extracted(folder):
+    name = slit_frame("x.fits")
+    for method in ("boxcar", "optimal"):
+        yield spec.extract_spectra(
+            name, trace=None, wavelengths="waves.fits", method=method,
+            background="constant", out_names=f"{method}.fits",
+        )  # fmt: skip
+
+
+def tabulated(folder):
+    yield spec.tabulate_spectrum(starlike("x.fits", 1000))
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -655,7 +705,13 @@ CASES = {
     "spec.correct_telluric": without_absorption,
     "spec.correct_velocity": velocity,
     "spec.make_sensitivity": response,
+    "spec.extract_spectra": extracted,
     "spec.make_telluric": absorption,
+    "spec.measure_sky": slit_sky,
+    "spec.rectify_wavelength": rectified,
+    "spec.subtract_sky": without_slit_sky,
+    "spec.tabulate_spectrum": tabulated,
+    "spec.trace_spectra": traced,
 }
 
 
