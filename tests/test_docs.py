@@ -275,6 +275,25 @@ def test_stacking_page_does_what_it_says(tmp_path, monkeypatch):
     assert names["error"] > 0
 
 
+def test_extraction_page_does_what_it_says(tmp_path, monkeypatch):
+    from ndmapper.data import DataFile, NDLater
+    from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
+
+    monkeypatch.chdir(tmp_path)
+    slit = SlitSpectrograph(shape=(80, 240), trace_shift=5)
+    for name, row, flux in (("standard", 30, 9000.0), ("galaxy", 50.4, 60.0)):
+        scene = slit.science([SlitSource(row=row, flux=flux)])
+        ndd = slit.observe(scene.light, seed=1)
+        DataFile(f"{name}.fits", data=[ndd], mode="new").save()
+    waves = NDLater(slit.wavelengths(), unit="Angstrom")
+    waves.meta["WAVETYPE"] = "WAVE"
+    DataFile("waves.fits", data=[waves], mode="new").save()
+    names = run_blocks(DOCS / "howto" / "extraction.md", tmp_path)
+    (galaxy,) = names["spectra"]
+    assert galaxy.meta["SLITPOS"] == pytest.approx(51.4, abs=0.2)
+    assert np.median(galaxy.data) == pytest.approx(60, abs=5)
+
+
 def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):
     from ndmapper.testing import make_mef
 

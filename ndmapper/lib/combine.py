@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 MANY_REJECTED = 0.05
 """A frame that loses a larger share of its pixels does not belong to the others."""
 
+_ALL_THE_WEIGHT = 0.9999
+"""A frame with a larger share of the weights is not averaged with others."""
+
 _LEVEL_TOLERANCE = 0.5
 """Levels of biases differ by less, in units of the noise of a pixel."""
 
@@ -149,7 +152,7 @@ def combine(
     )
 
 
-@run_task(each="list", outputs="bias", suffix="_bias", options={"revision": 2})
+@run_task(each="list", outputs="bias", suffix="_bias", options={"revision": 3})
 def make_bias(
     files: DataFileList,
     *,
@@ -348,7 +351,8 @@ def combine_ndds(
     ------
     ParameterError
         If there are none, a scale or weight is not positive, a method that rejects by
-        itself is given another rejection, or 'minmax' would leave nothing.
+        itself is given another rejection, 'minmax' would leave nothing, or the variance
+        of a frame is so small that a weighted mean would be that frame alone.
     ShapeError, UnitError
         If shapes or units differ.
     """
@@ -361,6 +365,7 @@ def combine_ndds(
             f"{nhigh} highest values; give smaller nlow and nhigh"
         )
         raise ParameterError(msg)
+    _warn_of_short(reject, len(ndds), max(low, high))
     first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
     spool = Spool()
@@ -385,6 +390,8 @@ def combine_ndds(
         doubtful_flag=first.flag_table.like_own(Flag.BAD),
         threads=count_threads(),
     )
+    if method == "weighted" and weights is None:
+        _check_weights(result.weights, names)
     _report(result, names, first.ident, is_chosen=reject == "minmax")
     known = has_variance or len(ndds) > 1
     kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
@@ -472,6 +479,37 @@ def _check_words(
                     f"{name} has the {what} {number}, which must be positive and finite"
                 )
                 raise ParameterError(msg)
+
+
+def _warn_of_short(reject: str | None, n: int, limit: float) -> None:
+    """Say where a rejection by the scatter of so few values can reject nothing."""
+    furthest = np.inf  # of one value, in the widths that limits are in units of
+    if reject == "sigclip":
+        furthest = np.sqrt(n - 1)
+    elif reject == "percentile":
+        # Percentile 84 lies so far between the second largest value and the largest.
+        part = 1 - 0.1587 * (n - 1)
+        furthest = 2 / part if part > 0 else np.inf
+    if n > 1 and furthest <= limit:
+        log.warning(
+            "reject=%r leaves nothing out of %d frames: no value can be further than "
+            "%.3g widths from the others, and the limit is %g; give reject='noise', or "
+            "smaller limits",
+            reject, n, furthest, limit,
+        )  # fmt: skip
+
+
+def _check_weights(weights: npt.NDArray[np.float64], names: Sequence[str]) -> None:
+    """Refuse a mean of one frame, whose variance says that it has hardly any noise."""
+    heaviest = int(np.argmax(weights))
+    if len(names) > 1 and weights[heaviest] > _ALL_THE_WEIGHT:
+        msg = (
+            f"the variance of {names[heaviest]} is so small, or zero, that its weight "
+            f"would be {weights[heaviest]:.6f} of all: a weighted mean would be that "
+            "frame alone. Give it its noise (add_variance), give weights= as one "
+            "number for each frame, or leave it out"
+        )
+        raise ParameterError(msg)
 
 
 def _to_one_level(

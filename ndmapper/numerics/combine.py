@@ -78,8 +78,9 @@ class Combined:
     `variance` is that of `data`, NaN where it is not known. `flags` are those of the
     pixels that were used, joined by OR: uint16, or the widest type of the frames where
     that is wider. `count` and `rejected` say how many values were used and rejected at
-    each pixel, `rejected_share` which share of the good values of each frame, and
-    `levels` the median of each frame, scaled, in a sample of the pixels.
+    each pixel, `rejected_share` which share of the good values of each frame, `levels`
+    the median of each frame, scaled, in a sample of the pixels, and `weights` the
+    weight of each frame, which add up to 1.
     """
 
     data: npt.NDArray[np.floating]
@@ -89,6 +90,7 @@ class Combined:
     rejected: npt.NDArray[np.unsignedinteger]
     rejected_share: Array
     levels: Array
+    weights: Array
 
 
 def combine(
@@ -177,7 +179,7 @@ def combine(
 
     for rows, tile in _mapped(work, frames.tiles(chunk_bytes, threads), threads):
         out.put(rows, tile)
-    return out.combined(levels)
+    return out.combined(levels, recipe.weights)
 
 
 def _with_shared(
@@ -428,12 +430,14 @@ class _Output:
 
     def put(self, rows: slice, tile: Tile) -> None:
         """Store a tile."""
-        variance = narrowed(tile.variance * self._factor**2, self._variance.dtype)
+        data, variance = tile.data, tile.variance
+        if self._factor != 1:
+            variance = variance * self._factor**2
+        variance = narrowed(variance, self._variance.dtype)
         if variance.dtype > self._variance.dtype:
             self._variance = self._variance.astype(variance.dtype)
         if tile.flags.dtype > self._flags.dtype:
             self._flags = self._flags.astype(tile.flags.dtype)
-        data = tile.data
         if self._factor != 1:  # a sum may be too large
             data = narrowed(data * self._factor, self._data.dtype)
             kind = np.result_type(self._data, data)
@@ -449,7 +453,7 @@ class _Output:
         self._good_of_frame += tile.good_of_frame
         self._rejected_of_frame += tile.rejected_of_frame
 
-    def combined(self, levels: Array) -> Combined:
+    def combined(self, levels: Array, weights: Array) -> Combined:
         """Give the whole."""
         return Combined(
             data=self._data.reshape(self._shape),
@@ -459,4 +463,5 @@ class _Output:
             rejected=self._rejected.reshape(self._shape),
             rejected_share=self._rejected_of_frame / np.maximum(self._good_of_frame, 1),
             levels=levels,
+            weights=weights / weights.sum(),
         )

@@ -427,7 +427,8 @@ def _model_variance(
     base[seen] = np.nanmedian(rest[:, seen], axis=0)
     lowest = np.where(kept, window.variance, np.inf).min(axis=0)
     base = np.where(base > 0, base, np.where(np.isfinite(lowest), lowest, 1.0))
-    result = base + by_light * model
+    # Where a profile is 0, its fit may be below.
+    result = base + by_light * np.maximum(model, 0)
     stands_out = window.variance - by_own * noise > _STANDS_OUT * result
     return np.where(stands_out & window.good, window.variance, result), base
 
@@ -473,9 +474,9 @@ def fit_slit_background(
     n_terms = 1 if kind == "constant" else 2
     terms = np.stack([offset**k for k in range(n_terms)])
     for _ in range(3):
-        coefficients, inverse = _least_squares(data, terms, used)
+        coefficients, _ = _least_squares(data, terms, used)
         residual = np.where(used, data - _model(terms, coefficients), np.nan)
-        seen = used.any(axis=0)
+        seen = np.isfinite(residual).any(axis=0)
         width = np.zeros(used.shape[1])
         width[seen] = 1.4826 * np.nanmedian(np.abs(residual[:, seen]), axis=0)
         typical = np.zeros(used.shape[1])

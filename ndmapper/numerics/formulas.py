@@ -143,10 +143,12 @@ def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
     if dtype.itemsize >= values.dtype.itemsize:
         return values
     limits = np.finfo(dtype)
-    if values.size and limits.tiny <= np.min(values) and np.max(values) <= limits.max:
-        return values.astype(dtype)  # as variances are: positive, and all in the range
     with np.errstate(all="ignore"):
         made = values.astype(dtype)
+        if values.size:
+            size = np.abs(values)
+            if limits.tiny <= np.min(size) and np.max(size) <= limits.max:
+                return made
         kept = np.abs(made - values) <= 1e-6 * np.abs(values)
         fits = kept | (made == values) | np.isnan(values)
     return made if fits.all() else values

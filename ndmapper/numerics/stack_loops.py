@@ -329,7 +329,7 @@ def _reject_by_noise(count: Any, how: Any, room: Any) -> Any:
     while count >= 2:
         n = float(count)
         if how.has_variance:
-            noise = _sum(room.v, used) / n
+            noise = _sum(room.v, used) / _sum(how.ratio, used)
         else:
             noise, _ = _noise_at(_sum(x, used) / n, 0, how)
         worst, z = _worst(x, used, count, how)
@@ -431,7 +431,9 @@ def _judge(n: Any, width: Any, how: Any, bad: Any, block: Any) -> None:
         up, down = up * up / (how.high * part), down * down / (how.low * part)
         most[j] = (up if up > down else down) + 0.0
     for j in range(width):
-        one[j] = noise[j] / n if how.has_variance else block.squares[j] / (n - 1)
+        one[j] = block.squares[j] / (n - 1)
+        if how.has_variance:
+            one[j] = noise[j] / how.all_ratios
     for j in range(width):
         # 0, or NaN where anything is not finite.
         least[j] = (total[j] - total[j]) + (noise[j] - noise[j])

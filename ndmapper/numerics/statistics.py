@@ -120,7 +120,7 @@ def median_variance_factor(n: int) -> float:
     The density of the median of a sample is integrated numerically: that of the
     middle order statistic for odd n, and the joint density of the two middle ones
     for even n [1]_. Beyond 40 values the first terms of the expansion in 1/n are
-    good to 2e-4.
+    good to 5e-4.
 
     References
     ----------

@@ -39,7 +39,7 @@ _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 4})
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 5})
 def make_flat(
     files: DataFileList,
     *,

@@ -205,7 +205,8 @@ class _Source:
         if not self.noises or not self.image.has("uncertainty"):
             return {}
         rows = middle_rows(self.image)
-        whole = np.asarray(self._variance(rows), np.float64)
+        read = self._corrected(ImageRows(self.image, "uncertainty")[rows], rows)
+        whole = np.asarray(read, np.float64)
         found = {}
         for number, noise in self.noises.items():
             part = self._from_master(rows, noise)
@@ -230,7 +231,9 @@ class _Source:
             "no_data_flag": no_data,
         }
         data, at_y = np.asarray(part.data), y - rows.start
-        found = resample(data, x, at_y, variance=self._variance(rows), **how)
+        found = resample(
+            data, x, at_y, variance=self._corrected(part.variance, rows), **how
+        )
         deviations = {}
         for number, noise in self.noises.items():
             own = resample(
@@ -253,14 +256,13 @@ class _Source:
         """Compute the variance that is from a master in some rows of the image."""
         return self._squared(rows, noise) * float(noise.factor[0]) ** 2
 
-    def _variance(self, rows: slice) -> npt.NDArray[Any] | None:
-        """Read variances, in which each master counts as often as it does."""
-        if not self.image.has("uncertainty"):
-            return None
-        variance = ImageRows(self.image, "uncertainty")[rows]
+    def _corrected(
+        self, variance: npt.NDArray[Any] | None, rows: slice
+    ) -> npt.NDArray[Any] | None:
+        """Correct variances of some rows, in which a master is more than once."""
         for noise in self.noises.values():
             more = noise.part_of_variance(0) - float(noise.factor[0]) ** 2
-            if more:
+            if more and variance is not None:
                 left = variance - more * self._squared(rows, noise)
                 # What is no variance stays so.
                 variance = np.where(variance > 0, np.maximum(left, 0), variance)

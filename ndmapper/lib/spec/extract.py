@@ -39,6 +39,10 @@ Array = npt.NDArray[np.float64]
 _RADIUS = {"boxcar": 1.5, "optimal": 3.0}
 """Default radius [FWHM]."""
 _LEAST_RADIUS = 3.0
+_WINDOW = (2.5, 8.0)
+"""Distances from an object at which its background is, by default [FWHM]."""
+_CLEAR = 2.0
+"""So far from another object there is background [FWHM]."""
 _LEAST_FRACTION = 0.5
 """A column of which less of the light is on good pixels is flagged."""
 
@@ -84,7 +88,7 @@ def extract_spectra(
         Its error is part of the variance.
     windows : sequence of (float, float), optional
         First and last distance from the trace of the pixels beside [pixel]; by default
-        from 3 to 6 times the FWHM, on both sides. Other objects do not count.
+        from 2.5 to 8 times the FWHM, on both sides. Other objects do not count.
     sigma : float, optional
         Limit for cosmic rays, of the optimal method: pixels that are further from the
         model by its noise, and by a tenth of its light. None rejects none.
@@ -104,7 +108,8 @@ def extract_spectra(
     Raises
     ------
     ParameterError
-        If the frame has no variance, or an object is off the slit.
+        If the frame has no variance, an object is off the slit, or there is no
+        background beside it.
 
     Notes
     -----
@@ -189,7 +194,7 @@ class _Extraction:
         )  # fmt: skip
         words: dict[str, Any] = {
             "kind": self.profile,
-            "background": self._background(one, others),
+            "background": self._background(number, others),
             "share": self.share,
         }
         if self.method == "boxcar":
@@ -215,23 +220,32 @@ class _Extraction:
                 number, self.frame.where, 100 * (1 - inside.mean()),
             )  # fmt: skip
 
-    def _background(self, one: Trace, others: Sequence[Trace]) -> SlitBackground | None:
+    def _background(
+        self, number: int, others: Sequence[Trace]
+    ) -> SlitBackground | None:
         if self.background == "none":
             return None
-        frame = self.frame
+        frame, one = self.frame, dict(self.traces)[number]
         nx = frame.data.shape[1]
-        far, fwhm = _RADIUS["optimal"], self._fwhm(one)
-        beside = [(far * fwhm, 2 * far * fwhm)]
-        beside += [(-high, -low) for low, high in beside]
+        near, far = (edge * self._fwhm(one) for edge in _WINDOW)
+        beside = [(-far, -near), (near, far)]
         good = frame.good.copy()
         rows = np.arange(len(good))[:, None]
         for other in others:
-            clear = np.abs(rows - other.position(nx)) > far * self._fwhm(other)
-            good &= clear
-        return fit_slit_background(
+            good &= np.abs(rows - other.position(nx)) > _CLEAR * self._fwhm(other)
+        found = fit_slit_background(
             frame.data, frame.variance, good, one.position(nx),
             beside if self.windows is None else self.windows, kind=self.background,
         )  # fmt: skip
+        known = np.isfinite(found.coefficients[0])
+        if known.sum() < 0.5 * frame.good.any(axis=0).sum():
+            msg = (
+                f"there are too few pixels for the background of object {number} of "
+                f"{frame.where}: give windows=[(first, last), ...], in pixels from its "
+                "trace, where no other object is, or subtract the sky before"
+            )
+            raise ParameterError(msg)
+        return found
 
 
 def _counterpart(wavelengths: DataFile, ndd: NDLater) -> NDLater:
@@ -307,7 +321,7 @@ def _continued(values: Array, seen: npt.NDArray[np.bool_]) -> Array:
 
 
 def _medium(waves: NDLater) -> Literal["vacuum", "air"]:
-    word = str(waves.header_values.get("WAVETYPE", "")).strip()
+    word = str(waves.meta.get("WAVETYPE", "")).strip()
     if word not in ("WAVE", "AWAV"):
         msg = (
             f"WAVETYPE in the header of {waves!r} does not say whether its wavelengths "

@@ -101,10 +101,11 @@ def apply_sensitivity(
     response = sensitivity[0]
     name = str(df.filename or "the spectrum")
     curve = extinction_for(extinction, spectrograph)
-    words = {"target": target, "time_is": time_is, "exposure": exposure}
     airmass = 0.0
     if curve is not None:
-        airmass, source = airmass_at_middle(df, spectrograph, **words)
+        airmass, source = airmass_at_middle(
+            df, spectrograph, target=target, time_is=time_is, exposure=exposure
+        )
         qc(airmass=airmass, airmass_from=source)
     _compare_curves(response, "none" if curve is None else curve.name, name)
     _compare_slits(response, spectrograph, name)
@@ -115,7 +116,9 @@ def apply_sensitivity(
         if curve is not None:
             above = 10 ** (0.4 * airmass * curve.at(wavelengths))
         new[number] = _calibrated(ndd, response, above, exposure, name)
-    report_refraction(df, spectrograph, **words)
+    report_refraction(
+        df, spectrograph, target=target, time_is=time_is, exposure=exposure
+    )
     return new
 
 

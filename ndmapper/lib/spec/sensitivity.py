@@ -27,7 +27,13 @@ from ndmapper.lib.times import TimeIs
 from ndmapper.numerics.response import Response, band_means, fit_response
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
-__all__ = ["SENSITIVITY", "SLIT_WIDTH", "TELLURIC_BANDS", "make_sensitivity"]
+__all__ = [
+    "SENSITIVITY",
+    "SLIT_WIDTH",
+    "TELLURIC_BANDS",
+    "brightest_spectrum",
+    "make_sensitivity",
+]
 
 log = logging.getLogger(__name__)
 
@@ -178,14 +184,15 @@ def make_sensitivity(
     curve = extinction_for(extinction, spectrograph)
     ranges = _masked_ranges(mask, line_width)
     standards = []
-    words = {"target": target, "time_is": time_is, "exposure": exposure}
     for df in files:
-        ndd, name = _brightest(df), str(df.filename or "the spectrum")
+        ndd, name = brightest_spectrum(df), str(df.filename or "the spectrum")
         rate = count_rate(ndd, exposure, name).rising()
         star = _star(df, standard, rate, target)
         airmass = math.nan
         if curve is not None:
-            airmass, _ = airmass_at_middle(df, spectrograph, **words)
+            airmass, _ = airmass_at_middle(
+                df, spectrograph, target=target, time_is=time_is, exposure=exposure
+            )
         standards.append(
             _in_bands(
                 name, rate, star,
@@ -194,7 +201,9 @@ def make_sensitivity(
         )  # fmt: skip
     _check_units(standards)
     if len(files) == 1:
-        report_refraction(files[0], spectrograph, **words)
+        report_refraction(
+            files[0], spectrograph, target=target, time_is=time_is, exposure=exposure
+        )
     fit = _fitted(standards, knot_spacing, clip)
     lost = fit.offsets - np.min(fit.offsets)
     made = _product(files[0], standards, fit, curve, spectrograph)
@@ -217,15 +226,15 @@ def _masked_ranges(
     return [*TELLURIC_BANDS, *lines]
 
 
-def _brightest(df: DataFile) -> NDLater:
+def brightest_spectrum(df: DataFile) -> NDLater:
     """Give the spectrum with most light."""
     if not len(df):
         msg = f"{df} has no spectrum"
         raise ParameterError(msg)
-    if len(df) == 1:
-        return df[0]
-    found = max(df, key=lambda ndd: float(np.nan_to_num(np.nanmedian(ndd.data))))
-    log.info("the standard of %s is its brightest spectrum, %s", df, found.ident)
+    levels = [float(np.nan_to_num(np.nanmedian(ndd.data))) for ndd in df]
+    found: NDLater = df[int(np.argmax(levels))]
+    if len(df) > 1:
+        log.info("the standard of %s is its brightest spectrum, %s", df, found.ident)
     return found
 
 
@@ -368,7 +377,7 @@ def _product(
     log_value, log_variance = fit.at(first.rate.wavelengths)
     # The scale is that of the exposure with most light.
     value = np.exp(log_value + float(np.min(fit.offsets)))
-    source = _brightest(df)
+    source = brightest_spectrum(df)
     made = NDLater(
         value,
         variance=value**2 * log_variance,
@@ -377,7 +386,7 @@ def _product(
     )
     made = made.replace(flags=flags_with(made, (~np.isfinite(value), Flag.NO_DATA)))
     made = with_wavelengths(made, first.rate.wavelengths, "air")
-    cards = {
+    cards: dict[str, tuple[Any, str]] = {
         "STDSTAR": (", ".join(x.star.name for x in standards), "standard stars"),
         "STDTABLE": (", ".join(x.star.table for x in standards), "tables of these"),
         "EXTCURVE": ("none" if curve is None else curve.name, "extinction curve"),

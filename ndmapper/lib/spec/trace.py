@@ -10,7 +10,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from ndmapper.data import DataFile, Flag, NDLater
-from ndmapper.errors import ParameterError, StepError
+from ndmapper.errors import MissingPackageError, ParameterError, StepError
 from ndmapper.lib.figures import image_panel, new_figure
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.image.catalogue import pixel_flags, read_catalogue, rows_of
@@ -209,6 +209,7 @@ class TurnedFrame:
     @classmethod
     def of(cls, ndd: NDLater, spectrograph: Any, where: str) -> Self:
         """Turn an image with variance; a ParameterError if it has none, or is small."""
+        _require_scipy()
         geometry = spectrograph_of(spectrograph, ndd)
         if ndd.variance is None:
             msg = f"{where} has no variance; use add_variance before"
@@ -239,7 +240,18 @@ class TurnedFrame:
     @property
     def saturated(self) -> Mask:
         """Which pixels are saturated."""
-        return (self.flags & np.uint16(Flag.SATURATED)) != 0
+        return np.asarray((self.flags & np.uint16(Flag.SATURATED)) != 0)
+
+
+def _require_scipy() -> None:
+    try:
+        import scipy  # noqa: F401
+    except ImportError as err:
+        msg = (
+            f"spectra are traced and extracted with scipy ({err}); install it with: "
+            "pip install 'ndmapper[spec]'"
+        )
+        raise MissingPackageError(msg) from err
 
 
 def find_spectra(

@@ -4,7 +4,7 @@ import logging
 import math
 from typing import Annotated, Any, Literal
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.spec.axis import wavelengths_of, with_wavelengths
 from ndmapper.lib.spec.pointing import (
@@ -18,7 +18,7 @@ from ndmapper.lib.spectrograph import SpectrographTable
 from ndmapper.lib.times import TimeIs, frame_time
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
-__all__ = ["VELOCITY_FRAME", "correct_velocity"]
+__all__ = ["VELOCITY_FRAME", "correct_velocity", "require_topocentric"]
 
 VELOCITY_FRAME = "SPECSYS"
 """The card with the frame of rest of wavelengths, and its values (FITS Paper III)."""
@@ -91,7 +91,7 @@ def correct_velocity(
     .. [1] J. T. Wright and J. D. Eastman, 2014, PASP 126, 838.
     """
     for ndd in df:
-        _check_uncorrected(ndd.meta.get(VELOCITY_FRAME), str(df.filename or "it"))
+        require_topocentric(ndd, str(df.filename or "the file"), "correct_velocity")
     time = frame_time(df, time_is=time_is, exposure=exposure)
     place = pointing_of(df, time.middle, spectrograph, target)
     with earth_orientation(time.middle) as moment:
@@ -124,17 +124,20 @@ def correct_velocity(
         time=time.source,
         iers=iers_version(moment),
     )
-    words = {"target": target, "time_is": time_is, "exposure": exposure}
-    report_refraction(df, spectrograph, **words)
+    report_refraction(
+        df, spectrograph, target=target, time_is=time_is, exposure=exposure
+    )
     return corrected
 
 
-def _check_uncorrected(stated: Any, name: str) -> None:
+def require_topocentric(ndd: NDLater, name: str, step: str) -> None:
+    """Refuse a spectrum whose wavelengths are not those that the telescope has seen."""
+    stated = ndd.header_values.get(VELOCITY_FRAME)
     if str(stated or "").strip().upper() not in _UNCORRECTED:
         msg = (
             f"the wavelengths of {name} are those of another frame of rest already "
-            f"(SPECSYS = {stated!r}); correct_velocity is for those that the telescope "
-            "has seen (TOPOCENT)"
+            f"(SPECSYS = {stated!r}); {step} is for those that the telescope has seen "
+            "(TOPOCENT)"
         )
         raise ParameterError(msg)
 
