@@ -1,12 +1,12 @@
 """
 Spectra of the script for Kast, against those of another reduction of the same night.
 
-The other reduction is PypeIt's of b27, made with more biases and flats than are here, so
-that agreement is one of programs and no truth. The tolerances are the bars that were set
-with the reference values: wide enough for a different right way, narrow enough to fail
-for the wrong ones that were tried (a gain of 1, overscans of the amplifiers swapped,
-wavelengths in air, a reversed or missing correction of the velocity, a solution with a
-small rms and few lines).
+The other reduction is PypeIt's of b27, made with more biases and flats than are here,
+so that agreement is one of programs and no truth. The tolerances are the bars that were
+set with the reference values: wide enough for a different right way, narrow enough to
+fail for the wrong ones that were tried (a gain of 1, overscans of the amplifiers
+swapped, wavelengths in air, a reversed or missing correction of the velocity, a
+solution with a small rms and few lines).
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile
 from ndmapper.lib import spec
+from ndmapper.numerics.air import air_to_vacuum
 from ndmapper.numerics.statistics import clipped_mean
 
 for package in ("astroscrappy", "scipy", "specreduce"):
@@ -73,10 +74,9 @@ def compared(spectra, other, kind):
 def test_kast_arc_lines_are_identified(kast_night):
     lines = DataFile(kast_night / "b1_arc.fits")[0].tables["ARCLINES"]
     numbers = DataFile(kast_night / "b1_arc.fits").record[-1]["qc"]
-    used = lines[lines["used"]]
-    assert len(used) >= 13
-    assert numbers["rms"] <= 0.06
-    assert numbers["loo"] <= 0.10
+    assert numbers["lines[1]"] == np.count_nonzero(lines["used"]) >= 13
+    assert numbers["rms[1]"]["value"] <= 0.06
+    assert numbers["loo[1]"]["value"] <= 0.10
 
 
 # Row 8: wavelengths. Theirs are in vacuum, and heliocentric.
@@ -96,18 +96,15 @@ def test_kast_lines_of_the_sky_are_where_they_should_be(kast_night):
     sky = DataFile(kast_night / "xfgvbtob27.fits")[0]
     waves = DataFile(kast_night / "b1_arc.fits")[0]
     rows = np.r_[60:130, 220:290]
-    level = np.where(sky.flags == 0, sky.data, np.nan)[rows]
+    good = np.asarray(sky.flags)[rows] == 0
     for name, air in AIR_LINES.items():
-        # Ciddor's index, as the IAU has it, to a hundredth of the tolerance.
-        line = air * (1 + 2.735182e-4 + 131.4182 / air**2 + 2.76249e8 / air**4)
-        offset = (waves.data[rows] - line) / 1.02
-        near = np.abs(offset) < 12
-        bins = np.linspace(-10, 10, 81)
-        middle = (bins[1:] + bins[:-1]) / 2
-        profile = np.array([
-            np.nanmedian(level[near & (offset >= low) & (offset < low + 0.25)])
-            for low in bins[:-1]
-        ])
+        offset = (waves.data[rows] - air_to_vacuum(air)) / 1.03
+        near = good & (np.abs(offset) < 12)
+        place, level = offset[near], np.asarray(sky.data)[rows][near]
+        # Pixels of all rows sample the line a tenth of a pixel apart.
+        number = np.floor((place + 10) * 4).astype(int)
+        middle = (np.arange(80) + 0.5) / 4 - 10
+        profile = np.array([clipped_mean(level[number == n], 4)[0] for n in range(80)])
         profile -= np.median(profile[np.abs(middle) > 6])
         core = np.abs(middle) < 3.5
         centre = np.sum(profile[core] * middle[core]) / np.sum(profile[core])
@@ -154,7 +151,10 @@ def test_kast_errors_are_those_of_the_other(spectra, other):
     assert np.median(best / best_error) >= np.median(own / error)
 
 
-# Row 17: the sky in the aperture.
+# Row 17: the sky in the aperture. In the blue, where the sky has 14 electrons, the bias
+# matters: the reference values were found with one of 0.99 adu in the left amplifier,
+# of medians of integers, while its mean is 0.79 (the unlit rows of b27 agree across the
+# seam with the mean, not with 0.99). So the first bar is wider by 0.24 of 14 electrons.
 @pytest.mark.parametrize("part", [(0, 300), (300, 1000), (1040, 1500), (1500, 2040)])
 def test_kast_sky_in_the_aperture_is_that_of_the_other(kast_night, other, part):
     frame = DataFile(kast_night / "xfgvbtob27.fits")[0]
@@ -164,9 +164,10 @@ def test_kast_sky_in_the_aperture_is_that_of_the_other(kast_night, other, part):
     low, high = other["TRACE_SPAT"] - 3.4885, other["TRACE_SPAT"] + 3.4885
     share = np.clip(np.minimum(high, rows + 0.5) - np.maximum(low, rows - 0.5), 0, 1)
     own = np.sum(share * sky, axis=0) * 1.2 / GAIN
-    use = (COLUMNS >= part[0]) & (COLUMNS < part[1]) & (other["BOX_NPIX"] > 6.9)
+    first, last = part
+    use = (first <= COLUMNS) & (last > COLUMNS) & (other["BOX_NPIX"] > 6.9)
     ratio = np.median(own[use] / other["BOX_COUNTS_SKY"][use])
-    assert 0.985 <= ratio <= 1.02
+    assert 0.985 <= ratio <= (1.037 if first == 0 else 1.02)
 
 
 # Row 20: apertures on blank sky.
@@ -189,7 +190,8 @@ def test_kast_apertures_on_blank_sky_have_their_noise(kast_night):
 # Row 22: the response by Feige 66.
 def test_kast_response_is_smooth(kast_night):
     numbers = DataFile(kast_night / "b24_standard.fits").record[-1]["qc"]
-    assert numbers["rms"] <= 0.03
+    assert numbers["star"] == "Feige 66"
+    assert numbers["rms_percent"] <= 3
 
 
 def test_kast_spectrum_is_barycentric_and_in_units_of_flux(kast_night):

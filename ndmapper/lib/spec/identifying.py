@@ -61,7 +61,7 @@ def decide_lines(
             assigned, degree = pick_lines(
                 spectrum, lines.pixel, lines.peak,
                 assigned={
-                    i: float(start[i]) for i in np.flatnonzero(np.isfinite(start))
+                    int(i): float(start[i]) for i in np.flatnonzero(np.isfinite(start))
                 },
                 order=int(degree), solve=solve,
             )  # fmt: skip

@@ -12,8 +12,8 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.lib import ccd
 from ndmapper.lib.spec import make_wavelengths
+from ndmapper.lib.spec.axis import medium_of
 from ndmapper.lib.spec.line_lists import join_lists, known_lists
-from ndmapper.lib.spec.wavelengths import medium_of
 from ndmapper.numerics.air import air_to_vacuum
 from ndmapper.plot import line_picker
 
