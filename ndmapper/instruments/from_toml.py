@@ -21,8 +21,8 @@ from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
 from ndmapper.instruments.members import parse_member_key
 from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
-from ndmapper.instruments.rules import Period
-from ndmapper.instruments.spectrograph import Setup, check_spectrograph
+from ndmapper.instruments.rules import Period, Setup
+from ndmapper.instruments.spectrograph import check_spectrograph
 from ndmapper.instruments.toml_checks import Checker
 
 __all__ = ["SCHEMA", "parse_instrument"]
@@ -36,8 +36,9 @@ _TOP = {
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
-# 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2].
-_SECTION = re.compile(r"\[\d{1,9}:\d{1,9},\d{1,9}:\d{1,9}\]", re.ASCII)
+# 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2]; * is a whole axis.
+_RANGE = r"(?:\d{1,9}:\d{1,9}|\*)"
+_SECTION = re.compile(rf"\[{_RANGE},{_RANGE}\]", re.ASCII)
 
 
 def parse_instrument(
@@ -93,7 +94,7 @@ class _Parser(Checker):
                 for name, spec in self.table("members").items()
             },
             spectrograph=self.spectrograph(descriptors),
-            steps=self.steps(),
+            steps=self.steps(descriptors),
             amplifier_keys=self.amplifier_keys(),
             fixed_amplifiers=tuple(
                 FixedAmplifier(
@@ -186,7 +187,7 @@ class _Parser(Checker):
         ):
             expected = f"expected tables, [[spectrograph.setup]], found {special!r}"
             raise self.error(key="spectrograph.setup", problem=expected)
-        found = [Setup(self.attempt("spectrograph", check_spectrograph, given), {})]
+        found = [Setup(self.attempt("spectrograph", check_spectrograph, given))]
         for i, table in enumerate(special):
             key = f"spectrograph.setup[{i}]"
             values = {name: v for name, v in table.items() if name != "where"}
@@ -198,13 +199,20 @@ class _Parser(Checker):
             )
         return tuple(found) if self.table("spectrograph") else ()
 
-    def steps(self) -> dict[str, dict[str, Any]]:
+    def steps(self, known: Mapping[str, Any]) -> dict[str, tuple[Setup, ...]]:
         found = {}
         for step, given in self.table("steps").items():
-            if not isinstance(given, dict):
+            several = given if isinstance(given, list) else [given]
+            if not all(isinstance(table, dict) for table in several):
                 problem = f"expected a table of parameters, found {given!r}"
                 raise self.error(key=f"steps.{step}", problem=problem)
-            found[step] = dict(given)
+            found[step] = tuple(
+                Setup(
+                    {name: v for name, v in table.items() if name != "where"},
+                    self.where(f"steps.{step}.where", table, known),
+                )
+                for table in several
+            )
         return found
 
     def amplifier_keys(self) -> AmplifierKeys:

@@ -15,8 +15,8 @@ from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.functions import Header, HeaderPair, moment_in
 from ndmapper.instruments.members import MemberKey
-from ndmapper.instruments.rules import Period, Rule, all_met
-from ndmapper.instruments.spectrograph import Setup, resolve_setups
+from ndmapper.instruments.rules import Period, Rule, Setup, all_met, values_of
+from ndmapper.instruments.spectrograph import read_keywords
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
@@ -93,8 +93,8 @@ class Instrument:
         What tells files or extensions apart that are parts of one whole, such as IFUs.
     spectrograph : tuple of Setup
         Geometry and wavelengths of a slit spectrograph; the last that applies counts.
-    steps : mapping of str to mapping of str to object
-        Parameters of steps that depend on the instrument: step to name to value.
+    steps : mapping of str to tuple of Setup
+        Parameters of steps that depend on the instrument; the last that applies counts.
     digest : str
         Of the TOML, to know what was made by another version of it.
     """
@@ -118,7 +118,7 @@ class Instrument:
     periods: Mapping[str, Period] = field(default_factory=dict)
     members: Mapping[str, MemberKey] = field(default_factory=dict)
     spectrograph: tuple[Setup, ...] = ()
-    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    steps: Mapping[str, tuple[Setup, ...]] = field(default_factory=dict)
     digest: str = ""
 
     @functools.cached_property
@@ -407,9 +407,42 @@ class Instrument:
         """
         if not self.spectrograph:
             return {}
-        described = self.describe(primary, extension, filename=filename)
-        headers = HeaderPair(primary, extension)
-        return resolve_setups(self.spectrograph, described, headers)
+        found = values_of(
+            self.spectrograph,
+            lambda: self.describe(primary, extension, filename=filename),
+        )
+        return read_keywords(found, HeaderPair(primary, extension))
+
+    def parameters_of(
+        self,
+        step: str,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
+    ) -> dict[str, Any]:
+        """
+        Return the parameters that a step has for frames of this instrument.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+        primary : Header
+            Primary header of a file.
+        extension : Header, optional
+            Header of its first image extension.
+        filename : str
+            Its name, without folder.
+
+        Returns
+        -------
+        dict
+            Parameter to value, of ``[steps.NAME]``.
+        """
+        return values_of(
+            self.steps.get(step, ()),
+            lambda: self.describe(primary, extension, filename=filename),
+        )
 
     def why_no_amplifier(
         self,

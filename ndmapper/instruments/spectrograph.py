@@ -1,22 +1,12 @@
 """What the TOML of an instrument states of a slit spectrograph."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ndmapper.instruments.conditions import Condition, Value
 from ndmapper.instruments.functions import HeaderPair
-from ndmapper.instruments.rules import all_met
 
-__all__ = ["SPECTROGRAPH_KEYS", "Setup", "check_spectrograph", "resolve_setups"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Values that hold for frames whose descriptors meet all conditions."""
-
-    values: Mapping[str, Any]
-    where: Mapping[str, tuple[Condition, ...]]
+__all__ = ["SPECTROGRAPH_KEYS", "check_spectrograph", "read_keywords"]
 
 
 def check_spectrograph(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,18 +29,20 @@ def check_spectrograph(given: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def resolve_setups(
-    setups: Sequence[Setup], described: Mapping[str, Value], headers: HeaderPair
-) -> dict[str, Any]:
-    """Join the setups that apply to a frame, and read the keywords that they name."""
-    found: dict[str, Any] = {}
-    for setup in setups:
-        if all_met(setup.where, described):
-            found |= setup.values
+def read_keywords(given: Mapping[str, Any], headers: HeaderPair) -> dict[str, Any]:
+    """Replace the keywords that ``[spectrograph]`` names by the values of a header."""
+    found = dict(given)
     for key in _OF_HEADER:
-        if isinstance(found.get(key), str):
-            value = _number(headers.get(found.pop(key)))
+        given_as = found.get(key)
+        if isinstance(given_as, str | Mapping):
+            named = {"key": given_as} if isinstance(given_as, str) else given_as
+            value = _number(headers.get(named["key"]))
             if value is not None:
+                value *= _IN_ANGSTROM[named.get("unit", "Angstrom")]
+            # A card of no use, such as a width of 0, says nothing.
+            if value is None or not _CHECKS[key][0](value):
+                del found[key]
+            else:
                 found[key] = value
     if "binning" in found and (binning := _binning(found.pop("binning"), headers)):
         found["binning"] = binning
@@ -71,10 +63,11 @@ def _binning(keys: Any, headers: HeaderPair) -> list[int] | None:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    """Read a number, or the only one in a text such as '2.0 arcsec' or 'slit#1.5'."""
+    if isinstance(value, str):
+        numbers = _NUMBER.findall(value)
+        value = numbers[0] if len(numbers) == 1 else None
+    return None if value is None else float(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -106,6 +99,17 @@ def _is_binning(value: Any) -> bool:
     )
 
 
+def _is_card_of_wavelength(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value)
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"key", "unit"}
+        and isinstance(value["key"], str)
+        and value["unit"] in _IN_ANGSTROM
+    )
+
+
 def _is_site(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
@@ -114,12 +118,20 @@ def _is_site(value: Any) -> bool:
     )
 
 
+# Names of slits have a sign before the number that is none: 'Slit-1.0'.
+_NUMBER = re.compile(r"(?:(?<![\w)])[-+])?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_IN_ANGSTROM = {"Angstrom": 1.0, "nm": 10.0, "um": 1e4}
 _SECTION = "two numbers [first, last], the first less than the last"
 _NUMBER_OR_KEY = "a positive number, or the header keyword that has it"
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "dispersion_axis": _one_of("x", "y"),
     "wavelength": _one_of("rises", "falls"),
     "wavelength_range": (_is_pair, f"{_SECTION} [Angstrom]"),
+    "central_wavelength": (
+        lambda v: _is_positive(v) or _is_card_of_wavelength(v),
+        f"{_NUMBER_OR_KEY} [Angstrom], or a table of its key and its unit, which is "
+        f"one of {', '.join(_IN_ANGSTROM)}",
+    ),
     "dispersion": (_is_positive, "Angstrom for each unbinned pixel"),
     "lines": (
         lambda v: (
@@ -155,4 +167,4 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
 }
 SPECTROGRAPH_KEYS = frozenset(_CHECKS)
-_OF_HEADER = ("slit_width", "slit_angle")
+_OF_HEADER = ("slit_width", "slit_angle", "central_wavelength")

@@ -124,12 +124,25 @@ def spectrograph_of(given: Mapping[str, Any] | None, ndd: NDLater) -> Spectrogra
     axis = values.get("dispersion_axis") or _axis_of_header(ndd)
     binning = [b if isinstance(b, int) else 1 for b in values.get("binning", (1, 1))]
     x_bin, y_bin = (binning * 2)[:2]
+    array_axis = 1 if axis == "x" else 0
+    along = (y_bin, x_bin) if axis == "x" else (x_bin, y_bin)
+    if "wavelength_range" not in values:
+        values |= _range_about(values, ndd.shape[array_axis] * along[1])
     return Spectrograph(
-        axis=1 if axis == "x" else 0,
+        axis=array_axis,
         falls=values.get("wavelength") == "falls",
-        binning=(y_bin, x_bin) if axis == "x" else (x_bin, y_bin),
+        binning=along,
         values=values,
     )
+
+
+def _range_about(values: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Find the wavelengths of the ends of `n` detector pixels about the centre."""
+    centre, step = values.get("central_wavelength"), values.get("dispersion")
+    if not isinstance(centre, int | float) or step is None:
+        return {}
+    half = step * n / 2
+    return {"wavelength_range": [centre - half, centre + half]}
 
 
 def _axis_of_header(ndd: NDLater) -> str:

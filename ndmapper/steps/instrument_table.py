@@ -28,6 +28,7 @@ from ndmapper.instruments import (
     recognise,
 )
 from ndmapper.instruments.amplifiers import PARTS
+from ndmapper.instruments.functions import Header
 from ndmapper.steps.declare.parameters import FromTable, OfInstrument, Parameter
 from ndmapper.steps.instrument_block import (
     Block,
@@ -203,20 +204,21 @@ def parameters_of_instrument(
         instrument = None if source is None else recognise(source.header_values)
     if instrument is None:
         return {}
-    stated = dict(instrument.steps.get(step, {}))
+    headers = _headers_of(source)
+    stated = instrument.parameters_of(step, *headers)
     for name in wanted:
         if parameters[name].of_instrument == OfInstrument("spectrograph"):
-            stated[name] = _spectrograph_of(instrument, source) | (values[name] or {})
+            stated[name] = instrument.spectrograph_of(*headers) | (values[name] or {})
     where = f"{instrument.source}, steps.{step}"
     return {n: parameters[n].check(stated[n], where) for n in wanted if n in stated}
 
 
-def _spectrograph_of(instrument: Instrument, source: DataFile | None) -> dict[str, Any]:
-    """Give what a table states of the spectra of a frame."""
+def _headers_of(source: DataFile | None) -> tuple[Header, Header | None, str]:
+    """Give the headers that conditions on a file are asked of, and its name."""
     if source is None:
-        return {}
+        return {}, None, ""
     extension = source[0].header_values if len(source) else None
-    return instrument.spectrograph_of(source.header_values, extension, str(source))
+    return source.header_values, extension, str(source)
 
 
 def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:

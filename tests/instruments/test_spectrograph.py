@@ -50,6 +50,50 @@ def test_binning_of_both_axes_in_one_card(tmp_path, card, binning):
     assert _of(tmp_path, {"CCDSUM": card}, '["CCDSUM"]')["binning"] == binning
 
 
+@pytest.mark.parametrize(
+    ("card", "width"),
+    [
+        ("2.0 arcsec        ", 2.0),
+        ("slit#1.2", 1.2),
+        ("Slit_10.0", 10.0),
+        ("Long-0.75", 0.75),
+        ("1.5", 1.5),
+        (1, 1.0),
+        ("open", None),
+        (0.0, None),
+        ("2 x 300", None),
+    ],
+)
+def test_width_of_the_slit_is_the_only_number_of_its_card(tmp_path, card, width):
+    assert _of(tmp_path, {"SLITW": card}).get("slit_width") == width
+
+
+@pytest.mark.parametrize(
+    ("named", "card", "centre"),
+    [
+        ('"CENWAVE"', 6500.0, 6500.0),
+        ('"CENWAVE"', "6500 A", 6500.0),
+        ('{ key = "CENWAVE", unit = "nm" }', 650, 6500.0),
+        ('{ key = "CENWAVE", unit = "um" }', "0.65", 6500.0),
+        ("5577", 6500.0, 5577),
+        ('"CENWAVE"', 0.0, None),
+        ('"CENWAVE"', "zero order", None),
+    ],
+)
+def test_central_wavelength_of_a_card_has_a_unit(tmp_path, named, card, centre):
+    path = tmp_path / "spec.toml"
+    path.write_text(f"schema = 1\n[spectrograph]\ncentral_wavelength = {named}\n")
+    found = load(str(path)).spectrograph_of({"CENWAVE": card})
+    assert found.get("central_wavelength") == centre
+
+
+@pytest.mark.parametrize(("card", "angle"), [("-71.7", -71.7), (-71.7, -71.7)])
+def test_angle_may_be_negative(tmp_path, card, angle):
+    path = tmp_path / "spec.toml"
+    path.write_text('schema = 1\n[spectrograph]\nslit_angle = "PA"\n')
+    assert load(str(path)).spectrograph_of({"PA": card}) == {"slit_angle": angle}
+
+
 def test_cards_that_are_missing_or_no_numbers_give_nothing(tmp_path):
     found = _of(tmp_path, {"SLITW": "open", "BINX": "?", "BINY": 0})
     assert found == {"dispersion_axis": "y", "wavelength": "falls"}
@@ -62,6 +106,8 @@ def test_cards_that_are_missing_or_no_numbers_give_nothing(tmp_path):
         ("dispersion = -1", "dispersion has to be Angstrom"),
         ('dispersoin = 1.0', "no key 'dispersoin'"),
         ("wavelength_range = [2, 1]", "wavelength_range has to be two numbers"),
+        ('central_wavelength = { key = "W", unit = "m" }', "central_wavelength has to"),
+        ("central_wavelength = -5", "central_wavelength has to be a positive number"),
         ("gaps = [[10, 5]]", "gaps has to be a list of two numbers"),
         ("site = { longitude = 1 }", "site has to be a table of longitude"),
         ("setup = 1", r"\[\[spectrograph.setup\]\]"),

@@ -40,6 +40,17 @@ def test_binning_scales_and_limits_count_pixels_of_the_image():
     assert np.flatnonzero(geometry.in_gap(20)).tolist() == [16, 17]
 
 
+def test_range_is_about_the_central_wavelength():
+    given = {"central_wavelength": 6000.0, "dispersion": 1.5, "binning": [1, 2]}
+    given["dispersion_axis"] = "y"
+    ndd = NDLater(data=np.zeros((400, 6)))
+    assert spectrograph_of(given, ndd).wavelength_range == (5400.0, 6600.0)
+    stated = {**given, "wavelength_range": [5000.0, 6000.0]}
+    assert spectrograph_of(stated, ndd).wavelength_range == (5000.0, 6000.0)
+    del given["dispersion"]
+    assert spectrograph_of(given, ndd).wavelength_range is None
+
+
 def test_dispaxis_of_the_header_counts_where_nothing_is_stated():
     ndd = NDLater(data=np.zeros((4, 6)))
     ndd.meta["DISPAXIS"] = 2

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data.array import load_before_replaced, with_operands
-from ndmapper.data.content import FileContent, HasContent, flag_no_data, handle_of
+from ndmapper.data.content import (
+    HANDED_ON,
+    FileContent,
+    HasContent,
+    flag_no_data,
+    handle_of,
+)
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import computed
@@ -341,20 +347,25 @@ def _connect_array(
     image.forget_unit()
 
 
-def attach_record(df: HasContent, rows: Sequence[Mapping[str, Any]]) -> None:
+def attach_record(
+    df: HasContent, rows: Sequence[Mapping[str, Any]], *, is_handed_on: bool = False
+) -> None:
     """
     Give a product in memory the record of what made it.
 
-    The last entry has no ``content`` yet.
+    The last entry has no ``content`` yet. A product that is only handed on to the next
+    step of a chain cannot be changed in between, so it needs no fingerprint.
     """
     df.content.record = rows
-    df.content.fingerprint = _fingerprint(df)
+    df.content.fingerprint = HANDED_ON if is_handed_on else _fingerprint(df)
 
 
 def unsaved_key(df: HasContent) -> str | None:
     """Return the key of a product in memory that was not changed since it was made."""
     content = df.content
-    if content.fingerprint is None or _fingerprint(df) != content.fingerprint:
+    if content.fingerprint is None or (
+        not content.is_handed_on and _fingerprint(df) != content.fingerprint
+    ):
         return None
     return str(content.record[-1]["key"])
 

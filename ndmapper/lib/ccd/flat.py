@@ -39,7 +39,7 @@ _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 4})
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 5})
 def make_flat(
     files: DataFileList,
     *,
@@ -183,16 +183,7 @@ def divide_by_flat(ndd: NDLater, flat: NDLater, *, again: bool = False) -> NDLat
     warn_without_bias(ndd, "its level is divided by the flat as if it were light")
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
-    good = ~unusable & ~_mask(flat)
-    level = float(np.median(values[good])) if good.any() else 0.0
-    if not _LOWEST < level < 1 / _LOWEST:
-        unit = "" if flat.unit is None else f" {flat.unit}"
-        msg = (
-            f"the flat is not normalised: the median of its good pixels is {level:.4g}"
-            f"{unit}, and should be about 1; make it with make_flat, or divide it by "
-            "its level"
-        )
-        raise ParameterError(msg)
+    _refuse_unnormalised(flat, values, ~unusable & ~_mask(flat))
     if unusable.any():
         flat = flat.replace(
             data=np.where(unusable, 1, values),
@@ -215,6 +206,24 @@ def kind_of_flat(flat: NDLater) -> str:
         msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
         raise ParameterError(msg)
     return str(kind)
+
+
+def _refuse_unnormalised(
+    flat: NDLater, values: npt.NDArray[Any], good: npt.NDArray[np.bool_]
+) -> None:
+    """Refuse a flat of which the median is not near 1."""
+    near = good & (values > _LOWEST) & (values < 1 / _LOWEST)
+    if 2 * np.count_nonzero(near) > np.count_nonzero(good):
+        return  # so the median is near, too, and need not be found
+    level = float(np.median(values[good])) if good.any() else 0.0
+    if not _LOWEST < level < 1 / _LOWEST:
+        unit = "" if flat.unit is None else f" {flat.unit}"
+        msg = (
+            f"the flat is not normalised: the median of its good pixels is {level:.4g}"
+            f"{unit}, and should be about 1; make it with make_flat, or divide it by "
+            "its level"
+        )
+        raise ParameterError(msg)
 
 
 def _refuse_other_scale(ndd: NDLater, flat: NDLater) -> None:

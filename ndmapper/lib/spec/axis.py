@@ -1,5 +1,6 @@
 """The wavelengths of a spectrum, which are its world coordinates."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +12,22 @@ from ndmapper.data import NDLater
 from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
 
-__all__ = ["WavelengthAxis", "wavelengths_of", "with_wavelengths"]
+__all__ = [
+    "WAVETYPE",
+    "Medium",
+    "WavelengthAxis",
+    "medium_of",
+    "wavelengths_of",
+    "with_wavelengths",
+    "word_of",
+]
 
-_WORDS = {"vacuum": "WAVE", "air": "AWAV"}
+Medium = Literal["vacuum", "air"]
+
+WAVETYPE = "WAVETYPE"
+"""Card of an image of wavelengths: WAVE or AWAV, as CTYPE has it of a spectrum."""
+
+_WORDS: Mapping[Medium, str] = {"vacuum": "WAVE", "air": "AWAV"}
 _OF_IRAF = ("", "LINEAR", "LAMBDA")
 
 
@@ -31,7 +45,7 @@ class WavelengthAxis:
     """
 
     values: npt.NDArray[np.float64]
-    medium: Literal["vacuum", "air"]
+    medium: Medium
 
 
 def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
@@ -82,7 +96,7 @@ def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
 def with_wavelengths(
     ndd: NDLater,
     wavelengths: npt.ArrayLike,
-    medium: Literal["vacuum", "air"],
+    medium: Medium,
 ) -> NDLater:
     """
     Give a spectrum other wavelengths.
@@ -118,5 +132,24 @@ def with_wavelengths(
         msg = "wavelengths have to be finite, and to rise or fall from pixel to pixel"
         raise ParameterError(msg)
     copied = ndd.copy()
-    copied.wcs = spectral_wcs(values, _WORDS[medium], "Angstrom")
+    copied.wcs = spectral_wcs(values, word_of(medium), "Angstrom")
     return copied
+
+
+def word_of(medium: Medium) -> str:
+    """Give the word of FITS for wavelengths in a medium."""
+    return _WORDS[medium]
+
+
+def medium_of(wavelengths: NDLater) -> Medium:
+    """Tell whether an image of wavelengths has those in vacuum or in air."""
+    word = str(wavelengths.header_values.get(WAVETYPE) or "").upper()
+    for medium, known in _WORDS.items():
+        if word.startswith(known):
+            return medium
+    msg = (
+        f"the header of {wavelengths!r} does not tell whether its wavelengths are "
+        f"those in vacuum or in air: {WAVETYPE} is {word or 'missing'}, and should be "
+        "WAVE or AWAV"
+    )
+    raise ParameterError(msg)

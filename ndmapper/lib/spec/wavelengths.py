@@ -14,8 +14,9 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.engines.quality import about
 from ndmapper.errors import ParameterError
 from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.spec.axis import WAVETYPE, Medium, word_of
 from ndmapper.lib.spec.identifying import decide_lines
-from ndmapper.lib.spec.line_lists import Medium, join_lists
+from ndmapper.lib.spec.line_lists import join_lists
 from ndmapper.lib.spec.template import range_of_template
 from ndmapper.lib.spec.wavelength_figures import draw_arc, draw_slit
 from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of
@@ -36,14 +37,10 @@ from ndmapper.numerics.line_traces import (
 )
 from ndmapper.steps import Range, Unit, qc, run_task
 
-__all__ = ["MEDIUM_CARD", "MEDIUM_WORDS", "make_wavelengths", "medium_of"]
+__all__ = ["make_wavelengths"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-MEDIUM_CARD = "WAVETYPE"
-MEDIUM_WORDS: dict[str, Medium] = {"AWAV": "air", "WAVE": "vacuum"}
-"""What FITS calls wavelengths in air and in vacuum, for the axis of a spectrum."""
 
 LINES = "ARCLINES"
 """Name of the table of lines of a product."""
@@ -163,26 +160,6 @@ def make_wavelengths(
     return found
 
 
-def medium_of(ndd: NDLater) -> Medium:
-    """
-    Tell whether the wavelengths of pixels are in air or in vacuum.
-
-    Raises
-    ------
-    ParameterError
-        If the header does not tell.
-    """
-    word = str(ndd.header_values.get(MEDIUM_CARD, "")).strip()
-    if word not in MEDIUM_WORDS:
-        msg = (
-            f"{MEDIUM_CARD} = {word!r} in the header of {ndd!r} does not tell whether "
-            "its wavelengths are in air (AWAV) or in vacuum (WAVE); make them with "
-            "make_wavelengths"
-        )
-        raise ParameterError(msg)
-    return MEDIUM_WORDS[word]
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
     """What a call states."""
@@ -245,7 +222,7 @@ class _Arc:
     @property
     def length(self) -> int:
         """Number of pixels along the dispersion."""
-        return self.image.shape[1]
+        return int(self.image.shape[1])
 
 
 def _names(
@@ -352,8 +329,8 @@ def _product(arc: _Arc, solution: Identification, settings: _Settings) -> NDLate
         flags=flags_with(plain, (back(uncertain), Flag.BAD)),
         unit=u.AA,
     )
-    word = next(w for w, m in MEDIUM_WORDS.items() if m == settings.medium)
-    product.meta[MEDIUM_CARD] = (word, f"wavelengths in {settings.medium}")
+    word = word_of(settings.medium)
+    product.meta[WAVETYPE] = (word, f"wavelengths in {settings.medium}")
     product.tables[LINES] = _table(solution, settings.medium)
     _report(arc, solution, uncertain)
     draw_arc(arc.spectrum, solution.lines, solution)

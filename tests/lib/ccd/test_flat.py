@@ -4,6 +4,7 @@ import pytest
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import InstrumentError, ParameterError, UnitError
+from ndmapper.instruments import load
 from ndmapper.lib.ccd import (
     add_variance,
     apply_flat,
@@ -235,6 +236,25 @@ def test_a_flat_is_stale_where_the_table_says_otherwise(tmp_path):
     table.write_text('schema = 1\n[steps]\nmake_flat = "plain"\n')
     with pytest.raises(InstrumentError, match=r"steps.make_flat: expected a table"):
         made()
+
+
+def test_parameters_of_a_table_may_depend_on_the_frame(tmp_path):
+    files = saved_lamps(tmp_path)
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        "schema = 1\n[descriptors]\nshape = { fn = 'shape' }\n"
+        "[[steps.make_flat]]\nnormalise = 'spectral'\n"
+        "[[steps.make_flat]]\nwhere = { shape = '*x*' }\nnormalise = 'plain'\n"
+        "[[steps.make_flat]]\nwhere = { shape = '1x1' }\nnormalise = 'spectral'\n"
+    )
+    with config.using(outdir=str(tmp_path), instrument=str(table)):
+        flat = make_flat(files, flat="flat.fits")
+    assert flat[0].meta["FLATNORM"] == "plain"
+    table.write_text(
+        "schema = 1\n[[steps.make_flat]]\nwhere = { shpe = 1 }\nnormalise = 'plain'\n"
+    )
+    with pytest.raises(InstrumentError, match=r"steps.make_flat.where.*'shpe'"):
+        load(str(table))
 
 
 def flat_of(detector, **words):
