@@ -1,5 +1,6 @@
 """Wavelengths of the pixels of a slit, by an arc."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,10 +126,13 @@ def test_template_tells_where_to_look(folder, slit):
     assert abs(np.median(off)) < 0.05
 
 
-def test_what_cannot_be_solved_is_an_error_that_says_why(folder, slit):
+def test_what_cannot_be_solved_is_an_error_that_says_why(folder, slit, caplog):
     name = write_arc(slit)
     with pytest.raises(ParameterError, match=r"doubtful|no solution within the range"):
         solve(name, lines=["Kr", "Xe", "Cd"])
+    figure = Path(".ndmapper/figures/arc_wave.fits-failed-1.png")
+    assert figure.exists()
+    assert str(figure) in caplog.text
     with pytest.raises(ParameterError, match="nothing tells about where the wavelen"):
         make_wavelengths(name, lines=LINES)
     with pytest.raises(ParameterError, match="nothing tells which lines the lamps"):
