@@ -61,7 +61,8 @@ def decide_lines(
             assigned, degree = pick_lines(
                 spectrum, lines.pixel, lines.peak,
                 assigned={
-                    int(i): float(start[i]) for i in np.flatnonzero(np.isfinite(start))
+                    i: float(start[i])
+                    for i in np.flatnonzero(np.isfinite(start)).tolist()
                 },
                 order=int(degree), solve=solve,
             )  # fmt: skip

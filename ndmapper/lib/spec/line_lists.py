@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,11 @@ from astropy.table import Table
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.lib.image.catalogue import read_catalogue
+from ndmapper.lib.spec.axis import Medium
 from ndmapper.numerics.air import air_to_vacuum, vacuum_to_air
 from ndmapper.numerics.identification import LineList
 
-__all__ = ["Medium", "join_lists", "known_lists"]
-
-Medium = Literal["air", "vacuum"]
+__all__ = ["join_lists", "known_lists"]
 
 _SAME = 0.005
 """Lines of several lists that are nearer than this are the same [Angstrom]."""
@@ -28,7 +27,7 @@ _COLUMNS = ("wavelength", "wave", "lambda", "col1")
 
 def known_lists() -> list[str]:
     """Give the names of the lists of the package."""
-    tables = files("ndmapper.lib.spec") / "tables"
+    tables = files("ndmapper.lib.spec") / "tables" / "lines"
     names = (entry.name for entry in tables.iterdir())
     return sorted(name.removesuffix(".ecsv") for name in names if "ecsv" in name)
 
@@ -77,7 +76,8 @@ def _parts(name: str, known: Sequence[str]) -> list[str]:
 
 
 def _of_package(name: str) -> Table:
-    text = (files("ndmapper.lib.spec") / "tables" / f"{name}.ecsv").read_text("utf-8")
+    folder = files("ndmapper.lib.spec") / "tables" / "lines"
+    text = (folder / f"{name}.ecsv").read_text("utf-8")
     return Table.read(text, format="ascii.ecsv")
 
 

@@ -9,8 +9,7 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile, PlainFile
 from ndmapper.errors import ParameterError
-from ndmapper.lib.spec.axis import wavelengths_of
-from ndmapper.lib.spec.line_lists import Medium
+from ndmapper.lib.spec.axis import Medium, wavelengths_of
 from ndmapper.numerics.air import air_to_vacuum, vacuum_to_air
 from ndmapper.numerics.arc_match import SearchRange
 from ndmapper.numerics.template import match_template

@@ -14,9 +14,9 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.engines.quality import about
 from ndmapper.errors import ParameterError
 from ndmapper.lib.flagging import flags_with, good_pixels
-from ndmapper.lib.spec.axis import WAVETYPE, word_of
+from ndmapper.lib.spec.axis import WAVETYPE, Medium, word_of
 from ndmapper.lib.spec.identifying import decide_lines
-from ndmapper.lib.spec.line_lists import Medium, join_lists
+from ndmapper.lib.spec.line_lists import join_lists
 from ndmapper.lib.spec.template import range_of_template
 from ndmapper.lib.spec.wavelength_figures import draw_arc, draw_slit
 from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of

@@ -1,10 +1,12 @@
 """Wavelengths of the pixels of a slit, by an arc."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib import rcParams
 from matplotlib.backend_bases import KeyEvent, MouseEvent
 from shared_arcs import gaussians, noisy
 
@@ -110,7 +112,7 @@ def test_vacuum_and_a_list_of_the_user(folder, slit):
     assert abs(np.median(off)) < 0.05
     Table({"wavelength": known}).write("silent.ecsv")
     with pytest.raises(ParameterError, match="does not tell whether its wavelengths"):
-        solve(name, lines=[], line_list="silent.ecsv")
+        solve(name, lines=[], line_list="silent.ecsv", out_names="other.fits")
 
 
 def test_template_tells_where_to_look(folder, slit):
@@ -124,10 +126,13 @@ def test_template_tells_where_to_look(folder, slit):
     assert abs(np.median(off)) < 0.05
 
 
-def test_what_cannot_be_solved_is_an_error_that_says_why(folder, slit):
+def test_what_cannot_be_solved_is_an_error_that_says_why(folder, slit, caplog):
     name = write_arc(slit)
     with pytest.raises(ParameterError, match=r"doubtful|no solution within the range"):
         solve(name, lines=["Kr", "Xe", "Cd"])
+    figure = Path(".ndmapper/figures/arc_wave.fits-failed-1.png")
+    assert figure.exists()
+    assert str(figure) in caplog.text
     with pytest.raises(ParameterError, match="nothing tells about where the wavelen"):
         make_wavelengths(name, lines=LINES)
     with pytest.raises(ParameterError, match="nothing tells which lines the lamps"):
@@ -194,17 +199,19 @@ def test_lines_identified_on_a_plot_are_kept_and_replayed(folder, slit, monkeypa
             press(figure, *f"{wavelength:.3f}", "enter")
         click(figure, six["pixel"][0])
         press(figure, "d", *"5", "backspace", *f"{six['wavelength'][0]:.4f}", "enter")
-        press(figure, "l", "+", "-", "l", "q")
+        press(figure, "+", "-", "l", "+", "l", "q")
 
     monkeypatch.setattr(line_picker, "wait_for_user", user)
+    monkeypatch.setitem(rcParams, "figure.dpi", 20)  # it is drawn often
     # Nothing is found where the call looks for it.
     wrong = {"centre_within": (4000.0, 4100.0), "out_names": "hand.fits"}
     done = solve("arc.fits", **wrong, interact=True, slit_order=0)
     assert done.record[-1]["qc"]["lines[1]"] > 15
     kept = done.record[-1]["decisions"]["lines[1]"]
     assert len(kept["lines"]) > 15
-    off = done[0].data[MIDDLE] - slit.truth[MIDDLE]
-    assert abs(np.median(off)) < 0.05
+    first, last = (int(kept["lines"][i][0]) for i in (2, -3))
+    off = (done[0].data[MIDDLE] - slit.truth[MIDDLE])[first:last]
+    assert np.sqrt(np.mean(off**2)) < 0.15
 
     def nobody(figure):
         raise AssertionError("no one is to be asked")
