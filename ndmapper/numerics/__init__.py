@@ -12,7 +12,7 @@ clipping, pooled_noise, combined_variance, shared_noise
 noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
 overscan, flat, slit, response
-    The level of an overscan; normalising flats; edges of a slit; lamps along a spectrum.
+    The level of an overscan; normalising flats; edges of a slit; responses.
 cosmicray, spectrum_model
     Cosmic rays; what the light of a spectrum explains.
 saturation, linearity, bad_pixels

@@ -50,8 +50,8 @@ def fit_response(mean: Array, error: Array, *, knot_spacing: float = 30.0) -> Re
     In the logarithm a lamp that fades is as easy to follow as one that is bright. The
     knots are `knot_spacing` apart, and closer where the lamp has an edge or a line that
     such a spline would miss, so that the rest is not bent by it; these columns are
-    told. A single column that is off is one of the detector, and is left out. The
-    errors are those of the columns, raised to the scatter from column to column.
+    told. One or two columns that are off are those of the detector, and are left out.
+    The errors are those of the columns, raised to the scatter from column to column.
     """
     x = np.arange(mean.size, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -134,10 +134,19 @@ def _spline(
 
 
 def _single(off: Array) -> Mask:
-    """Tell columns that are off alone, by more than those beside them."""
-    size = np.abs(off)
-    before, after = np.append(0, size[:-1]), np.append(size[1:], 0)
-    return np.asarray((size > _LIMIT) & (size > 4 * np.maximum(before, after)))
+    """Tell one or two columns that are off, twice as much as those beside them."""
+    size = np.pad(np.abs(off), 2)
+    columns = np.arange(off.size) + 2
+    result = np.zeros(size.size, np.bool_)
+    for width in (1, 2):
+        inner = np.minimum(size[columns], size[columns + width - 1])
+        outer = np.maximum(
+            size[columns - 1], size[np.minimum(columns + width, off.size + 3)]
+        )
+        found = (inner > _LIMIT) & (inner > 2 * outer)
+        for k in range(width):
+            result[columns[found] + k] = True
+    return result[2:-2]
 
 
 def _split(x: Array, off: Array, usable: Mask, edges: Array) -> Array:
