@@ -11,7 +11,7 @@ clipping, pooled_noise, combined_variance, shared_noise
     that frames share.
 noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
-overscan, flat, slit, response
+overscan, flat, slit, lamp_response
     The level of an overscan; normalising flats; edges of a slit; responses.
 cosmicray, spectrum_model
     Cosmic rays; what the light of a spectrum explains.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.response import Response, fit_response
+from ndmapper.numerics.lamp_response import Response, fit_response
 from ndmapper.numerics.slit import fit_slit_edges
 
 __all__ = ["FlatModel", "NormalisedFlat", "normalise_flat", "plain_flat"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ndmapper.numerics.response import fit_response
+from ndmapper.numerics.lamp_response import fit_response
 
 pytest.importorskip("scipy", reason="the extra ccd is not installed")
 
