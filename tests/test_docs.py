@@ -37,6 +37,7 @@ PUBLIC = (
     "ndmapper.lib.combine",
     "ndmapper.lib.cosmetics",
     "ndmapper.lib.image",
+    "ndmapper.lib.spec",
     "ndmapper.lib.muse",
     "ndmapper.lib.simulate",
     "ndmapper.log",
@@ -274,6 +275,25 @@ def test_stacking_page_does_what_it_says(tmp_path, monkeypatch):
     assert names["error"] > 0
 
 
+def test_extraction_page_does_what_it_says(tmp_path, monkeypatch):
+    from ndmapper.data import DataFile, NDLater
+    from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
+
+    monkeypatch.chdir(tmp_path)
+    slit = SlitSpectrograph(shape=(80, 240), trace_shift=5)
+    for name, row, flux in (("standard", 30, 9000.0), ("galaxy", 50.4, 60.0)):
+        scene = slit.science([SlitSource(row=row, flux=flux)])
+        ndd = slit.observe(scene.light, seed=1)
+        DataFile(f"{name}.fits", data=[ndd], mode="new").save()
+    waves = NDLater(slit.wavelengths(), unit="Angstrom")
+    waves.meta["WAVETYPE"] = "WAVE"
+    DataFile("waves.fits", data=[waves], mode="new").save()
+    names = run_blocks(DOCS / "howto" / "extraction.md", tmp_path)
+    (galaxy,) = names["spectra"]
+    assert galaxy.meta["SLITPOS"] == pytest.approx(51.4, abs=0.2)
+    assert np.median(galaxy.data) == pytest.approx(60, abs=5)
+
+
 def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):
     from ndmapper.testing import make_mef
 
@@ -282,6 +302,54 @@ def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):
     make_mef(tmp_path / "raw" / "b27.fits.gz", n_ext=1)
     names = run_blocks(DOCS / "howto" / "own_step.md", tmp_path)
     assert str(names["scaled"][0]) == "sb27.fits"
+
+
+def test_page_of_spectrographs_describes_one_by_a_table_alone(
+    tmp_path, monkeypatch, capsys
+):
+    from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
+    from ndmapper.testing import make_raw
+
+    page = DOCS / "howto" / "spectrographs.md"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    (block,) = re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.M | re.S)
+    (tmp_path / "myspec.toml").write_text(block)
+    slit = SlitSpectrograph(
+        shape=(40, 60), dispersion_axis="y", wavelength="falls", gain=1.5, read_noise=3
+    )
+    scene = slit.science([SlitSource(row=20)], sky=50.0)
+    frames = {
+        "flat1": (slit.flat(), "Quartz"), "flat2": (slit.flat(), "Quartz"),
+        "arc": (slit.arc([(4300.0, 5000.0)]), "Ne Ar"),
+        "star": (scene.light, ""), "target": (scene.light, ""),
+    }  # fmt: skip
+    for n, (name, (light, lamp)) in enumerate(frames.items()):
+        ndd = slit.observe_raw(light, seed=n)
+        strip = np.random.default_rng(n + 90).normal(slit.bias, 2.0, (60, 10))
+        cards = {
+            "INSTRUME": "MYSPEC", "OBJECT": "Feige 34" if name == "star" else "M 1",
+            "EXPTIME": 60.0, "DATE-OBS": f"2024-11-30T20:{n:02d}:00", "GAIN": 1.5,
+            "RDNOISE": 3.0, "DISPERSR": "g600", "SLITNAME": "1.5 arcsec",
+            "CCDSUM": "1 2", "DATASEC": "[1:40,1:60]", "BIASSEC": "[41:50,1:60]",
+            "LAMP1": "on" if lamp == "Ne Ar" else "off", "LAMPNM1": "Ne Ar",
+            "LAMP2": "on" if lamp == "Quartz" else "off", "LAMPNM2": "Quartz",
+        }  # fmt: skip
+        pixels = np.hstack([np.asarray(ndd.data), np.rint(strip).astype(np.uint16)])
+        make_raw(tmp_path / "raw" / f"{name}.fits", cards, data=pixels)
+    with ndmapper.config.using(instrument=None):
+        names = run_blocks(page, tmp_path)
+    cals = names["cals"]["calibrations"]
+    assert sorted(cals.values()) == [
+        ["arc.fits"], ["flat1.fits", "flat2.fits"], ["star.fits"],
+    ]  # fmt: skip
+    told = capsys.readouterr().out
+    assert "'slit_width': 1.5" in told
+    assert "'binning': [1, 2]" in told
+    assert "'wavelength_range': [4000.0, 4800.0]" in told
+    # 2400 pixels of less than 70 electron rms, and the level of 600 pixels of 3.
+    mean = np.mean(names["spectrum"][0].data) - scene.light.mean()
+    assert mean == pytest.approx(0.0, abs=1.5)
 
 
 def test_photometry_page_does_what_it_says(tmp_path, monkeypatch):

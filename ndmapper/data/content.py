@@ -168,6 +168,9 @@ def make_extras(
 
 log = logging.getLogger(__name__)
 
+HANDED_ON = "handed on"
+"""In place of the fingerprint of what only the next step of a chain sees."""
+
 
 class FileContent:
     """
@@ -217,6 +220,11 @@ class FileContent:
         fmap = map_file(filename)
         layout = find_layout(fmap, labels)
         return cls(layout.labels, fmap, layout)
+
+    @property
+    def is_handed_on(self) -> bool:
+        """Whether it is that of a product that only the next step of a chain sees."""
+        return self.fingerprint == HANDED_ON
 
     # ---- images
 
@@ -493,8 +501,15 @@ class FileContent:
 
     # ---- copies, and the file on disk
 
-    def copy(self, memo: dict[int, Any] | None = None) -> "FileContent":
-        """Copy without reading pixels; with a memo, as `copy.deepcopy` does."""
+    def copy(
+        self, memo: dict[int, Any] | None = None, *, is_to_be_filled: bool = False
+    ) -> "FileContent":
+        """
+        Copy without reading pixels; with a memo, as `copy.deepcopy` does.
+
+        One that is to be filled has only the places of the images: others are put there
+        before it is used.
+        """
         new = object.__new__(FileContent)
         new.__dict__.update(self.__dict__)
         new.primary = self.primary.copy()
@@ -505,7 +520,12 @@ class FileContent:
             new._extras.family = extras.family
             new._extras.lookups = set(extras.lookups)
         if self._groups is not None:
-            new._groups = [new._copied(ndd, self, memo) for ndd in self._groups]
+            new._groups = [
+                with_content(NDLater, ndd.content.as_place())
+                if is_to_be_filled
+                else new._copied(ndd, self, memo)
+                for ndd in self._groups
+            ]
             for ndd, old in zip(new._groups, self._groups, strict=True):
                 new._refer(ndd, old)
         new._record = deepcopy(self._record)
@@ -552,6 +572,8 @@ class FileContent:
         for ndd in self.groups:
             image = ndd.content
             image.coordinate_tables = tables
+            if tables is not None and len(image.shape) == 1:
+                image.coordinates = None  # those of the file are as good
             group = None if image.origin is None else found.get(image.origin[1])
             if group is None:
                 continue

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 AMPLIFIER_CARDS = (
     "AMPNAM", "AMPSEC", "OVSCSEC", "GAIN", "GAINCOR", "RDNOISE", "SATUR", "OVSCLEV",
-    "OVSCERR",
+    "OVSCERR", "BIASERR",
 )  # fmt: skip
 """What the steps for CCDs write of each amplifier, with its number behind."""
 

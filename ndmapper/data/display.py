@@ -13,6 +13,7 @@ import numpy as np
 from ndmapper.data.flagging import Flagging
 from ndmapper.data.flags import Flag
 from ndmapper.data.name_pattern import key_text, keys_text
+from ndmapper.data.spectral_axis import spectral_type
 from ndmapper.data.uncertainty import root_of
 from ndmapper.errors import FormatError, OutputExistsError, ParameterError, ShapeError
 from ndmapper.io.write import clear_write_errors
@@ -439,7 +440,8 @@ def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
         title += f" plane {', '.join(map(str, plane))}"
         ndd = ndd[plane]
     step = 1
-    if size is not None and ndd.shape:
+    # A spectrum is drawn whole: every so many pixels would miss its lines.
+    if size is not None and len(ndd.shape) > 1:
         step = max(1, -(-max(ndd.shape) // size))
         if step > 1:
             ndd = ndd[tuple(slice(None, None, step) for _ in ndd.shape)]
@@ -455,7 +457,24 @@ def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
         error=error,
         marks=_marks(ndd) if flags and ndd.has("flags") else {},
         step=step,
+        **_axis_of(ndd),
     )
+
+
+def _axis_of(ndd: Any) -> dict[str, Any]:
+    """Give the coordinates of a spectrum, and what they are."""
+    if ndd.ndim != 1 or (wcs := ndd.wcs) is None:
+        return {}
+    low = wcs.low_level_wcs
+    if low.pixel_n_dim != 1 or low.world_n_dim != 1:
+        return {}
+    values = np.asarray(low.pixel_to_world_values(np.arange(ndd.size)), np.float64)
+    kind = str(low.world_axis_physical_types[0] or "")
+    word, unit = spectral_type(wcs)
+    if unit == "m" and kind.startswith("em.wl"):
+        values, unit = values * 1e10, "Angstrom"
+    name = {"AWAV": "wavelength in air", "WAVE": "wavelength"}.get(word, word.lower())
+    return {"x": values, "x_label": f"{name} [{unit}]" if unit else name}
 
 
 def _marks(ndd: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import copy
 import math
 import re
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -153,10 +153,21 @@ class ImageContent:
 
     # ---- copies
 
-    def copy(self) -> "ImageContent":
+    def copy(self, *, leaving_out: Collection[str] = ()) -> "ImageContent":
         """Copy without reading: a change to one never shows in the other."""
         new = self.without_arrays()
-        new.arrays = {name: part.copy() for name, part in self.arrays.items()}
+        new.arrays = {
+            name: part.copy()
+            for name, part in self.arrays.items()
+            if name not in leaving_out
+        }
+        return new
+
+    def as_place(self) -> "ImageContent":
+        """Stand for an image, without its arrays, in whose place another is put."""
+        new = object.__new__(ImageContent)
+        new.__dict__.update(self.__dict__)
+        new.arrays = {}
         return new
 
     def sharing_arrays(self) -> "ImageContent":
@@ -707,11 +718,9 @@ class ImageBase:
         ShapeError
             If the parts do not have one shape in the end.
         """
-        new = self.copy()
         given = {"data": data, "uncertainty": variance, "flags": flags}
-        for name, value in given.items():
-            if value is not _KEEP:
-                new.content.arrays.pop(name, None)
+        changed = [name for name, value in given.items() if value is not _KEEP]
+        new = with_content(type(self), self.content.copy(leaving_out=changed))
         if data is not _KEEP:
             new.content.arrays["data"] = lazy_array(data)
         if meta is not _KEEP:

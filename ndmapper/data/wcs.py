@@ -35,6 +35,7 @@ __all__ = [
     "is_described",
     "put_wcs",
     "read_wcs",
+    "unsliced",
     "update_wcs",
 ]
 
@@ -133,10 +134,7 @@ def _of_image(header: Header, ndim: int, tables: Any) -> Any:
 
 def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
     """Return the FITS cards of a WCS, if there can be any, and whether they are all."""
-    wcs = getattr(wcs, "low_level_wcs", wcs)
-    section = None
-    if isinstance(wcs, SlicedLowLevelWCS):
-        wcs, section = wcs._wcs, wcs._slices_array
+    wcs, section = unsliced(wcs)
     if not isinstance(wcs, WCS):
         return None, False
     with warnings.catch_warnings(), _quiet():
@@ -157,6 +155,14 @@ def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
         cut_header(cards, pixels)
     tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
     return cards, all(table is None for table in tables)
+
+
+def unsliced(wcs: Any) -> tuple[Any, Any]:
+    """Return what a WCS is a section of, and which section, or None."""
+    wcs = getattr(wcs, "low_level_wcs", wcs)
+    if isinstance(wcs, SlicedLowLevelWCS):
+        return wcs._wcs, wcs._slices_array
+    return wcs, None
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from astropy.nddata import NDData
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, FileSet, NDLater, PlainFile
 from ndmapper.data.fileset import files_in
+from ndmapper.data.image import sharing_arrays
 from ndmapper.data.name_pattern import key_text
 from ndmapper.engines.base import (
     Calibration,
@@ -126,7 +127,9 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
             name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
-        call = partial(_func(job), strip(ndd.copy()), **cals, **job.parameters)
+        # What was handed on in a chain is of no further use to anybody.
+        own = sharing_arrays(ndd) if df.content.is_handed_on else ndd.copy()
+        call = partial(_func(job), strip(own), **cals, **job.parameters)
         with collect_notes(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
             result = _guarded(job, where, call)
         found = _by_output(job, result, where)
@@ -140,7 +143,7 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
         replay_notes(said)
         for name, ndd in made.items():
             results[name].append(ndd)
-    return {name: _assemble(df, ndds) for name, ndds in results.items()}
+    return {name: df.with_images(ndds) for name, ndds in results.items()}
 
 
 def _run_file(job: Job) -> dict[Output, DataFile]:
@@ -196,8 +199,8 @@ def _run_whole(
             products[name] = strip(DataFile(data=value))
             continue
         ndds = value if isinstance(value, Sequence) else [value]
-        products[name] = _assemble(
-            files_in(first)[0], [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
+        products[name] = files_in(first)[0].with_images(
+            [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
         )
     return products
 
@@ -373,10 +376,3 @@ def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:
             ndd = ndd.copy()
             ndd.ident = like.ident
     return ndd
-
-
-def _assemble(base: DataFile, ndds: Sequence[NDLater]) -> DataFile:
-    """Put results into the structure of the input file."""
-    product = DataFile(data=base)
-    product[:] = ndds
-    return product

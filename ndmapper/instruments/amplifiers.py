@@ -24,6 +24,7 @@ __all__ = [
     "AmplifierKeys",
     "FixedAmplifier",
     "find_amplifiers",
+    "is_section_of",
     "read_section",
     "why_not",
 ]
@@ -158,7 +159,7 @@ def find_amplifiers(
 ) -> tuple[Amplifier, ...]:
     """Find the amplifiers of an image in its header."""
     known = values() if fixed else {}
-    described = [f.amplifier for f in fixed if all_met(f.where, known)]
+    described = [_sized(f.amplifier, headers) for f in fixed if all_met(f.where, known)]
     if keys.names:
         made = (_Cards(keys.of(n), headers, n).one_of_several() for n in keys.names)
         several = [_agreed(found, described) for found in made if found is not None]
@@ -169,6 +170,36 @@ def find_amplifiers(
     if found is None:
         return tuple(cards.completed(amplifier) for amplifier in described)
     return (_agreed(found, described),)
+
+
+def is_section_of(template: Any, section: Any) -> bool:
+    """Whether a section is the one that a table describes, where * is a whole axis."""
+    if not isinstance(template, str) or "*" not in template:
+        return bool(template == section)
+    pairs = zip(template[1:-1].split(","), section[1:-1].split(","), strict=True)
+    return all(ours in ("*", theirs) for ours, theirs in pairs)
+
+
+def _sized(amplifier: Amplifier, headers: HeaderPair) -> Amplifier:
+    """Replace * in the sections of a table by the size of the image."""
+    sections = {"data": amplifier.data, "overscan": amplifier.overscan}
+    starred = {p: text for p, text in sections.items() if text and "*" in text}
+    if not starred:
+        return amplifier
+    sizes = (headers.get("NAXIS1"), headers.get("NAXIS2"))
+    if not all(isinstance(size, int) for size in sizes):
+        msg = (
+            f"{starred} of amplifier {amplifier.name} cannot be resolved: the header "
+            "has no NAXIS1 and NAXIS2"
+        )
+        raise InstrumentError(msg)
+    shape = (int(sizes[0] or 0), int(sizes[1] or 0))
+    found = {part: read_section(text, shape) for part, text in starred.items()}
+    return replace(
+        amplifier,
+        data=found.get("data", amplifier.data),
+        overscan=found.get("overscan", amplifier.overscan),
+    )
 
 
 def _agreed(found: Amplifier, described: Sequence[Amplifier]) -> Amplifier:

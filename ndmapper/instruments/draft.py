@@ -1,16 +1,22 @@
 """Draft the TOML of an instrument from headers, to be revised by hand."""
 
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ndmapper.instruments.draft_spectrograph import (
+    BINNING_PAIRS,
+    GRATINGS,
+    SLITS,
+    draft_spectrograph,
+)
 from ndmapper.instruments.header_sample import (
     Cards,
     HeaderSample,
     find_amplifier_keys,
     find_lamps,
 )
+from ndmapper.instruments.toml_text import block, counted, listed, plain, quoted
 
 __all__ = ["draft_instrument"]
 
@@ -20,10 +26,8 @@ _COMMON: Mapping[str, tuple[str, ...]] = {
     "exptime": ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME", "ELAPTIME"),
     "filter": ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM",
                "PASSBAND", "ESO INS FILT1 NAME"),
-    "grating": ("GRATING", "GRATNAME", "DISPERSR", "DISPNAME", "GRISM", "GRISM_N",
-                "GRISMNAM", "ESO INS GRIS1 NAME"),
-    "slit": ("SLIT", "SLITNAME", "SLIT_N", "MASKNAME", "SLMSKNAM", "DECKER", "DECKNAME",
-             "APERTURE", "ESO INS SLIT NAME"),
+    "grating": GRATINGS,
+    "slit": SLITS,
     "binning": ("CCDSUM", "BINNING", "DETBIN", "CCDBIN"),
     "read_mode": ("READOUTM", "READ-SPD", "SPEED", "READMODE", "RDMODE", "AMPMODE",
                   "ESO DET READ CURNAME"),
@@ -64,6 +68,19 @@ _MATCH: Mapping[str, tuple[str, ...]] = {
     "arc": ("shape", "binning", "filter", "grating"),
     "standard": ("filter", "grating"),
 }
+_CONTINUA = (
+    "hal",
+    "quartz",
+    "qth",
+    "qh",
+    "flat",
+    "deut",
+    "incan",
+    "cont",
+    "tung",
+    "white",
+)
+"""Words in the names of lamps with a continuous spectrum."""
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "object": ("bias", "dark", "flat", "twilight", "arc", "standard"),
     "standard": ("bias", "dark", "flat", "arc"),
@@ -91,6 +108,10 @@ class _Draft:
         self.kind, self.kinds = self.find_kind()
         self.descriptors = self.find_descriptors()
         self.classes = self.find_classes()
+        self.by_lamps = self.find_classes_by_lamps()
+        self.spectrograph = draft_spectrograph(
+            self.sample, self.descriptors, self.lamps_of_arcs()
+        )
 
     def find_kind(self) -> tuple[str | None, Counter[str]]:
         """Find the keyword that best tells the kind of a frame, and its values."""
@@ -128,11 +149,13 @@ class _Draft:
                 used = [k for k in keys if sample.share(k)]
             kind = ', type = "float"' if name in _NUMBERS else ""
             where = ", ext = true" if sample.is_in_extension(usual[0]) else ""
-            found[name] = f"{{ keys = {_listed(used)}{kind}{where} }}"
-        if "binning" not in found and sample.usual(["XBINNING"]):
-            found["binning"] = (
-                '{ fn = "joined", keys = ["XBINNING", "YBINNING"], drop = [] }'
-            )
+            found[name] = f"{{ keys = {listed(used)}{kind}{where} }}"
+        for pair in () if "binning" in found else BINNING_PAIRS:
+            if len(sample.usual(pair)) == len(pair):
+                found["binning"] = (
+                    f'{{ fn = "joined", keys = {listed(pair)}, drop = [] }}'
+                )
+                break
         for date in (
             sample.usual(("DATE-OBS", "DATE-BEG", "MJD-OBS", "JD"))
             or self.sample.usual(self.like(_WHOLE_TIME))
@@ -140,10 +163,10 @@ class _Draft:
         )[:1]:
             whole = all("T" in text for text in sample.counts(date)) or "JD" in date
             keys = (date, *([] if whole else sample.usual(_TIMES)))
-            found["time"] = f'{{ fn = "timestamp", keys = {_listed(keys)} }}'
+            found["time"] = f'{{ fn = "timestamp", keys = {listed(keys)} }}'
         found["shape"] = '{ fn = "shape", ext = true }'
         if self.kind is not None and self.kind != "OBJECT":
-            found["kind"] = _quoted(self.kind)
+            found["kind"] = quoted(self.kind)
         return found
 
     def find_classes(self) -> dict[str, list[str]]:
@@ -154,6 +177,36 @@ class _Draft:
             if kind is not None:
                 found.setdefault(kind, []).append(text)
         return {kind: found[kind] for kind in _WORDS if kind in found}
+
+    def kind_of_each(self) -> list[str | None]:
+        """Say of each file what its keyword tells; None for nothing."""
+        if self.kind is None:
+            return [None] * len(self.sample)
+        values = self.sample.values(self.kind)
+        return [None if v is None else _kind_of(str(v)) for v in values]
+
+    def find_classes_by_lamps(self) -> dict[str, list[str]]:
+        """List the lamps of arcs, and of flats, that only the lamps tell."""
+        if self.lamps is None or "arc" in self.classes:
+            return {}
+        found: dict[str, set[str]] = {}
+        for kind, shown in zip(self.kind_of_each(), self.lamps.shown, strict=True):
+            if shown and kind in (None, "object", "standard"):
+                name = "flat" if _has(shown.casefold(), _CONTINUA) else "arc"
+                found.setdefault(name, set()).add(shown)
+        return {kind: sorted(found[kind]) for kind in ("flat", "arc") if kind in found}
+
+    def lamps_of_arcs(self) -> list[str]:
+        """List the lamps that are on in any arc."""
+        if self.lamps is None:
+            return []
+        kinds = zip(self.kind_of_each(), self.lamps.shown, strict=True)
+        told = {shown for kind, shown in kinds if kind == "arc" and shown}
+        return sorted(told | set(self.by_lamps.get("arc", ())))
+
+    def all_classes(self) -> list[str]:
+        """List the classes of frames, whatever tells them."""
+        return [k for k in _WORDS if k in self.classes or k in self.by_lamps]
 
     def like(self, pattern: re.Pattern[str]) -> list[str]:
         """List the keywords all of whose values match, but when a file was written."""
@@ -172,8 +225,8 @@ class _Draft:
             f"# A draft, made from {len(self.sample)} headers. "
             "Go over what is marked with CHECK.",
             "schema = 1",
-            f"description = {_quoted(self.name)}",
-            f"survey = {_listed(dict.fromkeys(shown))}",
+            f"description = {quoted(self.name)}",
+            f"survey = {listed(dict.fromkeys(shown))}",
             "",
             *self.applies(),
             "",
@@ -183,6 +236,8 @@ class _Draft:
             *self.lamp_lines(),
             *self.class_lines(),
             *self.rule_lines(),
+            *self.spectrograph,
+            *self.flat_lines(),
             *self.amplifier_lines(),
         ]
 
@@ -194,7 +249,7 @@ class _Draft:
             kept = sorted(text for text, count in counts.items() if count >= _FEW * n)
             if sum(counts[text] for text in kept) <= n / 2:
                 continue
-            others = _counted({t: c for t, c in counts.items() if t not in kept})
+            others = counted({t: c for t, c in counts.items() if t not in kept})
             lines = []
             if others:
                 lines.append(f"# CHECK: left out are files with {key} = {others}.")
@@ -203,18 +258,18 @@ class _Draft:
                     f"# {key} is missing in {missing} of {n} files, which are not "
                     "recognised."
                 )
-            return [*lines, "[applies]", f"{key} = {_listed(kept)}"]
+            return [*lines, "[applies]", f"{key} = {listed(kept)}"]
         for key in filter(_NAMES.search, self.sample.keywords()):
             counts = self.sample.counts(key, primary_only=True)
             if len(counts) == 1 and counts.total() == n and _is_name(*counts):
                 return [
                     f"# CHECK: is it {key} that tells?",
                     "[applies]",
-                    f"{key} = {_listed(counts)}",
+                    f"{key} = {listed(counts)}",
                 ]
         lines = ["# CHECK: no keyword has one value in most files; which tells?"]
         for key in self.sample.usual(_APPLIES):
-            shown = _counted(self.sample.counts(key))
+            shown = counted(self.sample.counts(key))
             where = ""
             if self.sample.is_in_extension(key):
                 where = " in the extension, where it is not looked for,"
@@ -228,11 +283,11 @@ class _Draft:
             return []
         start = ["# CHECK: which lamps are on.", "[descriptors.lamps]"]
         if not lamps.names:
-            off = ", ".join(f'[{_quoted(word)}, ""]' for word in lamps.off)
+            off = ", ".join(f'[{quoted(word)}, ""]' for word in lamps.off)
             where = ["ext = true"] if self.sample.is_in_extension(lamps.keys[0]) else []
             return [
                 *start,
-                f"keys = {_listed(lamps.keys)}",
+                f"keys = {listed(lamps.keys)}",
                 f"map = [{off}]",
                 *where,
                 "",
@@ -240,9 +295,9 @@ class _Draft:
         return [
             *start,
             'fn = "switched_on"',
-            f"on = {_listed(lamps.on)}",
-            f"keys = {_block(lamps.keys)}",
-            f"names = {_block(lamps.names)}",
+            f"on = {listed(lamps.on)}",
+            f"keys = {block(lamps.keys)}",
+            f"names = {block(lamps.names)}",
             "",
         ]
 
@@ -257,7 +312,7 @@ class _Draft:
             if value is not None
             and (str(value) in texts if texts else _kind_of(str(value)) is None)
         ]
-        tells = any(self.lamps.lit) and not any(lit)
+        tells = any(self.lamps.lit) and (bool(self.by_lamps) or not any(lit))
         return ", lamps = { present = false }" if tells else ""
 
     def class_lines(self) -> list[str]:
@@ -268,21 +323,19 @@ class _Draft:
                 '# name = "bias"',
                 '# where = { object = "*bias*", exptime = { max = 0.0 } }',
                 "",
+                *self.lamp_class_lines(),
             ]
         descriptor = "object" if self.kind == "OBJECT" else "kind"
         lines = []
         if self.kind not in _KINDS:
             lines += [f"# CHECK: is it {self.kind} that says what a frame is?", ""]
-        for kind, texts in self.classes.items():
-            n = sum(self.kinds[text] for text in texts)
-            listed = _listed(_plain(text) for text in sorted(texts))
-            lines += [
-                f"# {n} of {len(self.sample)} frames",
-                "[[class]]",
-                f"name = {_quoted(kind)}",
-                f"where = {{ {descriptor} = {listed}{self.lamps_of(kind, texts)} }}",
-                "",
-            ]
+        of_sky = [kind for kind in self.classes if kind in ("standard", "object")]
+        for kind in self.classes:
+            if kind not in of_sky:
+                lines += self.lines_of_class(kind, descriptor)
+        lines += self.lamp_class_lines()
+        for kind in of_sky:
+            lines += self.lines_of_class(kind, descriptor)
         others = [text for text in self.kinds if _kind_of(text) is None]
         words = _all_words()
         if others and descriptor == "object":
@@ -299,26 +352,56 @@ class _Draft:
                 else []
             )
         elif others:
-            shown = _counted({text: self.kinds[text] for text in others})
+            shown = counted({text: self.kinds[text] for text in others})
             lines += [f"# CHECK: what are these? {shown}", ""]
         return lines
 
+    def lines_of_class(self, kind: str, descriptor: str) -> list[str]:
+        texts = self.classes[kind]
+        n = sum(self.kinds[text] for text in texts)
+        patterns = listed(plain(text) for text in sorted(texts))
+        return [
+            f"# {n} of {len(self.sample)} frames",
+            "[[class]]",
+            f"name = {quoted(kind)}",
+            f"where = {{ {descriptor} = {patterns}{self.lamps_of(kind, texts)} }}",
+            "",
+        ]
+
+    def lamp_class_lines(self) -> list[str]:
+        """Describe the classes that only lamps tell, once."""
+        lines = []
+        for kind, shown in self.by_lamps.items():
+            lines += [
+                f"# CHECK: told by lamps alone; which of them are for a {kind}?",
+                "[[class]]",
+                f"name = {quoted(kind)}",
+                f"where = {{ lamps = {listed(map(plain, shown))} }}",
+                "",
+            ]
+        return lines
+
+    def flat_lines(self) -> list[str]:
+        if not self.spectrograph:
+            return []
+        return ["[steps.make_flat]", 'normalise = "spectral"', ""]
+
     def rule_lines(self) -> list[str]:
         has_object = "object" in self.classes or self.kind == "OBJECT"
-        kinds = [*self.classes, *(["object"] if has_object else [])]
+        kinds = [*self.all_classes(), *(["object"] if has_object else [])]
         lines = ["[dependencies]"]
         for kind in dict.fromkeys(kinds):
-            needs = [n for n in _NEEDS.get(kind, ()) if n in self.classes]
+            needs = [n for n in _NEEDS.get(kind, ()) if n in kinds]
             name = "target" if kind == "object" else kind
             if needs:
-                lines.append(f"{name} = {_listed(needs)}")
+                lines.append(f"{name} = {listed(needs)}")
         lines += ["", "# CHECK: what must be equal, and within how many days."]
-        for kind in self.classes:
+        for kind in self.all_classes():
             if kind not in _MATCH:
                 continue
             match = [n for n in _MATCH[kind] if n in self.descriptors]
-            lines += ["[[rule]]", f"type = {_quoted(kind)}"]
-            lines.append(f"match = {_listed(match)}")
+            lines += ["[[rule]]", f"type = {quoted(kind)}"]
+            lines.append(f"match = {listed(match)}")
             if kind == "dark":
                 more = "exptime = { max = 0.005, relative = true }"
                 more += (
@@ -347,15 +430,15 @@ class _Draft:
             found = {"data": ["DATASEC"], **found}
         for key in found.get("gain", ())[:1]:
             if self.looks_like_setting(key):
-                shown = _counted(self.sample.counts(key))
+                shown = counted(self.sample.counts(key))
                 lines.append(
                     f"# CHECK: {key} is {shown}: electron/adu, or a setting of the "
                     "camera?"
                 )
         lines.append("[amplifier_keys]")
         if names:
-            lines.append(f"amplifiers = {_listed(names)}")
-        return [*lines, *(f"{part} = {_listed(keys)}" for part, keys in found.items())]
+            lines.append(f"amplifiers = {listed(names)}")
+        return [*lines, *(f"{part} = {listed(keys)}" for part, keys in found.items())]
 
     def unusual_sections(self) -> list[str]:
         """List keywords that may be of amplifiers, with a value of each."""
@@ -393,31 +476,4 @@ def _has(text: str, words: Iterable[str]) -> bool:
 
 def _all_words() -> str:
     words = (w for kind, ws in _WORDS.items() if kind != "object" for w in ws)
-    return ", ".join(_quoted(f"*{word}*") for word in words)
-
-
-def _plain(text: str) -> str:
-    """Write a value as a pattern that only it matches."""
-    return re.sub(r"([*?[])", r"[\1]", text)
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    """List values with how often each is there, in one line."""
-    text = ", ".join(f"{value!r} ({count})" for value, count in counts.items())
-    return re.sub(r"[\x00-\x1f\x7f]", " ", text)
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_quoted, texts))}]"
-
-
-def _block(texts: Iterable[str]) -> str:
-    """Write a list on several lines, broken between its texts alone."""
-    body = " ".join(f"{_quoted(text)},".replace(" ", "\0") for text in texts)
-    lines = textwrap.wrap(body, 84, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(["[", *(f"    {line}" for line in lines), "]"]).replace("\0", " ")
-
-
-def _quoted(text: str) -> str:
-    body = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", " ", body) + '"'
+    return ", ".join(quoted(f"*{word}*") for word in words)

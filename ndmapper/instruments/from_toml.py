@@ -21,7 +21,8 @@ from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
 from ndmapper.instruments.members import parse_member_key
 from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
-from ndmapper.instruments.rules import Period
+from ndmapper.instruments.rules import Period, Setup
+from ndmapper.instruments.spectrograph import check_spectrograph
 from ndmapper.instruments.toml_checks import Checker
 
 __all__ = ["SCHEMA", "parse_instrument"]
@@ -31,12 +32,13 @@ SCHEMA = 1
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
     "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
-    "amplifier", "period", "members", "products", "steps",
+    "amplifier", "period", "members", "products", "spectrograph", "steps",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
-# 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2].
-_SECTION = re.compile(r"\[\d{1,9}:\d{1,9},\d{1,9}:\d{1,9}\]", re.ASCII)
+# 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2]; * is a whole axis.
+_RANGE = r"(?:\d{1,9}:\d{1,9}|\*)"
+_SECTION = re.compile(rf"\[{_RANGE},{_RANGE}\]", re.ASCII)
 
 
 def parse_instrument(
@@ -91,7 +93,8 @@ class _Parser(Checker):
                 name: self.attempt(f"members.{name}", parse_member_key, spec)
                 for name, spec in self.table("members").items()
             },
-            steps=self.steps(),
+            spectrograph=self.spectrograph(descriptors),
+            steps=self.steps(descriptors),
             amplifier_keys=self.amplifier_keys(),
             fixed_amplifiers=tuple(
                 FixedAmplifier(
@@ -176,13 +179,40 @@ class _Parser(Checker):
             found.setdefault(name, Period(name=name, begin=begin, end=end))
         return found
 
-    def steps(self) -> dict[str, dict[str, Any]]:
+    def spectrograph(self, known: Mapping[str, Any]) -> tuple[Setup, ...]:
+        given = dict(self.table("spectrograph"))
+        special = given.pop("setup", [])
+        if not isinstance(special, list) or not all(
+            isinstance(table, dict) for table in special
+        ):
+            expected = f"expected tables, [[spectrograph.setup]], found {special!r}"
+            raise self.error(key="spectrograph.setup", problem=expected)
+        found = [Setup(self.attempt("spectrograph", check_spectrograph, given))]
+        for i, table in enumerate(special):
+            key = f"spectrograph.setup[{i}]"
+            values = {name: v for name, v in table.items() if name != "where"}
+            found.append(
+                Setup(
+                    self.attempt(key, check_spectrograph, values),
+                    self.where(f"{key}.where", table, known),
+                )
+            )
+        return tuple(found) if self.table("spectrograph") else ()
+
+    def steps(self, known: Mapping[str, Any]) -> dict[str, tuple[Setup, ...]]:
         found = {}
         for step, given in self.table("steps").items():
-            if not isinstance(given, dict):
+            several = given if isinstance(given, list) else [given]
+            if not all(isinstance(table, dict) for table in several):
                 problem = f"expected a table of parameters, found {given!r}"
                 raise self.error(key=f"steps.{step}", problem=problem)
-            found[step] = dict(given)
+            found[step] = tuple(
+                Setup(
+                    {name: v for name, v in table.items() if name != "where"},
+                    self.where(f"steps.{step}.where", table, known),
+                )
+                for table in several
+            )
         return found
 
     def amplifier_keys(self) -> AmplifierKeys:

@@ -138,8 +138,13 @@ class Lamps:
     on: tuple[str, ...] = ()
     # Patterns of what a keyword of names says where no lamp is on.
     off: tuple[str, ...] = ()
-    # For each file, whether a lamp is on.
-    lit: tuple[bool, ...] = ()
+    # For each file, the lamps that are on, as the descriptor gives them; "" for none.
+    shown: tuple[str, ...] = ()
+
+    @property
+    def lit(self) -> tuple[bool, ...]:
+        """For each file, whether a lamp is on."""
+        return tuple(map(bool, self.shown))
 
 
 def find_lamps(sample: HeaderSample) -> Lamps | None:
@@ -157,10 +162,17 @@ def find_lamps(sample: HeaderSample) -> Lamps | None:
     if states:
         seen: set[str] = set().union(*states.values())
         on = sorted((seen & _ON) | {_OPPOSITE[word] for word in seen & _OFF})
-        rows = [[str(v).casefold() for v in sample.values(key)] for key in states]
-        lit = tuple(any(v in on for v in row) for row in zip(*rows, strict=True))
         names = tuple(_name_of(key, sample) for key in states)
-        return Lamps(tuple(states), names=names, on=tuple(on), lit=lit)
+        switches = [[str(v).casefold() in on for v in sample.values(k)] for k in states]
+        labels = [[str(v or n) for v in sample.values(n)] for n in names]
+        lit = [
+            [name for name, is_on in zip(*row, strict=True) if is_on]
+            for row in zip(
+                zip(*labels, strict=True), zip(*switches, strict=True), strict=True
+            )
+        ]
+        joined = tuple("+".join(sorted(map(str.strip, row))) for row in lit)
+        return Lamps(tuple(states), names=names, on=tuple(on), shown=joined)
     others = (key for key in sample.keywords() if _LAMP.search(key))
     for key in sample.usual(dict.fromkeys((*_LAMP_NAMES, *others))):
         values = sample.values(key)
@@ -168,11 +180,12 @@ def find_lamps(sample: HeaderSample) -> Lamps | None:
             # A list of switches may have the digit 0 for each that is off.
             zeros = (v for v in sample.counts(key) if re.fullmatch(r"[0,;: ]+", v))
             off = (*_NO_LAMP, *zeros)
-            lit = tuple(
-                v is not None and not any(like(v, word) for word in off) for v in values
+            shown = tuple(
+                "" if v is None or any(like(v, word) for word in off) else str(v)
+                for v in values
             )
-            if any(lit) and not all(lit):
-                return Lamps((key,), off=off, lit=lit)
+            if any(shown) and not all(shown):
+                return Lamps((key,), off=off, shown=shown)
     return None
 
 

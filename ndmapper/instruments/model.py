@@ -15,7 +15,8 @@ from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.functions import Header, HeaderPair, moment_in
 from ndmapper.instruments.members import MemberKey
-from ndmapper.instruments.rules import Period, Rule, all_met
+from ndmapper.instruments.rules import Period, Rule, Setup, all_met, values_of
+from ndmapper.instruments.spectrograph import read_keywords
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
@@ -90,8 +91,10 @@ class Instrument:
         Runs of observations that static calibrations are named after.
     members : mapping of str to MemberKey
         What tells files or extensions apart that are parts of one whole, such as IFUs.
-    steps : mapping of str to mapping of str to object
-        Parameters of steps that depend on the instrument: step to name to value.
+    spectrograph : tuple of Setup
+        Geometry and wavelengths of a slit spectrograph; the last that applies counts.
+    steps : mapping of str to tuple of Setup
+        Parameters of steps that depend on the instrument; the last that applies counts.
     digest : str
         Of the TOML, to know what was made by another version of it.
     """
@@ -114,7 +117,8 @@ class Instrument:
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
     members: Mapping[str, MemberKey] = field(default_factory=dict)
-    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spectrograph: tuple[Setup, ...] = ()
+    steps: Mapping[str, tuple[Setup, ...]] = field(default_factory=dict)
     digest: str = ""
 
     @functools.cached_property
@@ -374,6 +378,69 @@ class Instrument:
             self.amplifier_keys,
             self.fixed_amplifiers,
             HeaderPair(primary, extension, extension_first=True),
+            lambda: self.describe(primary, extension, filename=filename),
+        )
+
+    def spectrograph_of(
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
+    ) -> dict[str, Any]:
+        """
+        Describe how spectra lie on the image of a slit spectrograph.
+
+        Parameters
+        ----------
+        primary : Header
+            Primary header of a file.
+        extension : Header, optional
+            Header of the image extension, where the image is in one.
+        filename : str
+            Name of the file, without folder.
+
+        Returns
+        -------
+        dict
+            The values of ``[spectrograph]`` that hold for this frame; empty where the
+            instrument is no spectrograph.
+        """
+        if not self.spectrograph:
+            return {}
+        found = values_of(
+            self.spectrograph,
+            lambda: self.describe(primary, extension, filename=filename),
+        )
+        return read_keywords(found, HeaderPair(primary, extension))
+
+    def parameters_of(
+        self,
+        step: str,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
+    ) -> dict[str, Any]:
+        """
+        Return the parameters that a step has for frames of this instrument.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+        primary : Header
+            Primary header of a file.
+        extension : Header, optional
+            Header of its first image extension.
+        filename : str
+            Its name, without folder.
+
+        Returns
+        -------
+        dict
+            Parameter to value, of ``[steps.NAME]``.
+        """
+        return values_of(
+            self.steps.get(step, ()),
             lambda: self.describe(primary, extension, filename=filename),
         )
 

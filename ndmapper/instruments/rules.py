@@ -1,13 +1,22 @@
 """Rules: which frames calibrate another one, as frozen data."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from ndmapper.instruments.conditions import Condition, Value
 
-__all__ = ["Conditions", "Period", "Rule", "Tolerance", "all_met"]
+__all__ = [
+    "Conditions",
+    "Period",
+    "Rule",
+    "Setup",
+    "Tolerance",
+    "all_met",
+    "values_of",
+]
 
 Conditions = Mapping[str, tuple[Condition, ...]]
 """Descriptors, and what is asked of each."""
@@ -21,6 +30,26 @@ def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
             if not condition.is_met(value):
                 return False
     return True
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Values that hold for frames whose descriptors meet all conditions."""
+
+    values: Mapping[str, Any]
+    where: Conditions = field(default_factory=dict)
+
+
+def values_of(
+    setups: Sequence[Setup], described: Callable[[], Mapping[str, Value]]
+) -> dict[str, Any]:
+    """Join the values that hold for a frame; those of the last setup count."""
+    known = described() if any(setup.where for setup in setups) else {}
+    found: dict[str, Any] = {}
+    for setup in setups:
+        if all_met(setup.where, known):
+            found |= setup.values
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,6 +143,12 @@ def says_nothing(text: str) -> bool:
 
 def unit_to_text(unit: Any) -> str:
     """Format a unit by the FITS standard, or else as astropy does."""
+    # Units that are equal may be written in different ways.
+    return _formatted(unit, str(unit))
+
+
+@functools.lru_cache(maxsize=64)
+def _formatted(unit: Any, _text: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

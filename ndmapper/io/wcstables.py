@@ -22,6 +22,7 @@ __all__ = [
     "moved_lookup",
     "read_lookup",
     "references",
+    "tab_table",
 ]
 
 
@@ -95,6 +96,14 @@ def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) ->
     if (step := axes[axis - 1][2]) != 1:
         data = data / np.float32(step)  # the corrections are in pixels as well
     return fits.ImageHDU(np.ascontiguousarray(data), header)
+
+
+def tab_table(column: str, values: Any) -> Any:
+    """Make the table of one -TAB axis, which has the coordinate of each index."""
+    array = np.asarray(values, np.float64)[np.newaxis]
+    return fits.BinTableHDU.from_columns(
+        [fits.Column(column, f"{array.size}D", array=array)]
+    )
 
 
 def hdu_list(tables: Sequence[tuple[TableReference, Any]]) -> Any:

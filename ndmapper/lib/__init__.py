@@ -14,8 +14,14 @@ alike, frame_factors
     Whether the frames of a stack were taken alike; their scales, offsets and weights.
 calibration_history, shared_masters
     Which masters a frame was calibrated by; the noise that frames share by them.
+detector_tiles
+    Where extensions lie on a mosaic of them, and laying them there.
+times
+    The middle of an exposure, and where the telescope is, by headers.
 flagging, figures
     Flags of the pixels of a step's result; quality numbers and figures.
+spectrograph, spec
+    How spectra lie on an image; steps for any long-slit spectrograph.
 muse
     The calibration files of MUSE, and folders of them.
 simulate

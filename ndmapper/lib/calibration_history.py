@@ -27,10 +27,12 @@ _JOINING = {"combine", "make_bias", "make_dark"}
 """Steps after which the noise of what all their inputs share is as it was in each."""
 
 _MOVING = {
-    "make_mosaic": "does not fit the frames any more, which were cut or joined since",
     "stack_images": "is at other pixels since the frames were put onto a common grid",
 }
 """Steps after which pixels are not those of the master, and what is said of it."""
+
+_LAYING = "make_mosaic"
+"""The step after which the extensions of a frame, and of its masters, are a mosaic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,10 @@ class AppliedMaster:
     was. `flats` are those that the frame was divided by afterwards. `has_gain` says
     whether the frame was multiplied by its gains since, `is_scaled` whether it was
     multiplied by a factor first, as a dark is by the ratio of exposure times, and
-    `lost_background` whether a background was subtracted since. `untold` says why it
-    cannot be told what its noise is in the frame.
+    `lost_background` whether a background was subtracted since. `mosaic` has the
+    parameters of `make_mosaic`, if the extensions of the frame were put together since.
+    `in_sky` says whether a sky was subtracted since, that may have had its noise too.
+    `untold` says why it cannot be told what its noise is in the frame.
     """
 
     tag: str
@@ -55,6 +59,8 @@ class AppliedMaster:
     flats: tuple["AppliedMaster", ...] = ()
     has_gain: bool = False
     lost_background: bool = False
+    mosaic: Entry | None = None
+    in_sky: bool = False
     untold: str = ""
 
 
@@ -101,6 +107,8 @@ class _History:
             return before[0] if len(before) == 1 else []
         if step in _MOVING:
             return [replace(x, untold=_MOVING[step]) for x in _any_of(before)]
+        if step == _LAYING:
+            return [_on_mosaic(x, entry["parameters"]) for x in _any_of(before)]
         if len(before) != 1:
             if step not in _JOINING or entry["parameters"].get("method") == "sum":
                 why = f"has another part in what {step} made of several frames"
@@ -114,6 +122,8 @@ class _History:
             return [replace(one, has_gain=True) for one in found]
         if step == "subtract_background":
             return [replace(one, lost_background=True) for one in found]
+        if step == "subtract_sky":
+            return [replace(one, in_sky=True) for one in found]
         if step in _APPLYING and (entry.get("config") or {}).get("use_uncert", True):
             for tag, given in entry["calibrations"].items():
                 if given is not None and tag in (*_SUBTRACTED, *_DIVIDED_BY):
@@ -131,6 +141,14 @@ class _History:
 def _any_of(histories: Sequence[Sequence[AppliedMaster]]) -> list[AppliedMaster]:
     """List the masters of several frames, each once."""
     return list({one.reference: one for used in histories for one in used}.values())
+
+
+def _on_mosaic(master: AppliedMaster, parameters: Entry) -> AppliedMaster:
+    """Note that a frame became a mosaic, which its masters become in the same way."""
+    if master.mosaic is not None:
+        return replace(master, untold="was put into a mosaic twice")
+    flats = tuple(_on_mosaic(flat, parameters) for flat in master.flats)
+    return replace(master, mosaic=parameters, flats=flats)
 
 
 def _with_master(

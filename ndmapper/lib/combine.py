@@ -51,11 +51,14 @@ log = logging.getLogger(__name__)
 MANY_REJECTED = 0.05
 """A frame that loses a larger share of its pixels does not belong to the others."""
 
+_ALL_THE_WEIGHT = 0.9999
+"""A frame with a larger share of the weights is not averaged with others."""
+
 _LEVEL_TOLERANCE = 0.5
 """Levels of biases differ by less, in units of the noise of a pixel."""
 
 
-@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 3})
+@run_task(each="list", outputs="combined", suffix="_comb", options={"revision": 4})
 def combine(
     files: DataFileList,
     *,
@@ -149,7 +152,7 @@ def combine(
     )
 
 
-@run_task(each="list", outputs="bias", suffix="_bias", options={"revision": 2})
+@run_task(each="list", outputs="bias", suffix="_bias", options={"revision": 3})
 def make_bias(
     files: DataFileList,
     *,
@@ -284,15 +287,18 @@ def _combine_level_errors(
     scale: Sequence[float] | None,
     weights: Sequence[float] | None,
 ) -> None:
-    """Write the errors of the mean overscan levels of some frames."""
+    """Write the errors of the mean levels of some frames, and of their biases."""
     factors = np.ones(len(ndds)) if scale is None else np.asarray(scale)
     share = np.ones(len(ndds)) if weights is None else np.asarray(weights)
-    for number in amplifier_numbers(made.meta):
-        card = amplifier_card("OVSCERR", number)
-        errors = [ndd.meta.get(card) for ndd in ndds]
-        if all(isinstance(error, int | float) for error in errors):
-            parts = share / share.sum() * factors * np.array(errors, float)
-            made.meta[card] = round(float(np.sqrt(np.sum(parts**2))), 5)
+    # Frames have one bias, the error of which is the same in all of them.
+    for stem, power in (("OVSCERR", 2), ("BIASERR", 1)):
+        for number in amplifier_numbers(made.meta):
+            card = amplifier_card(stem, number)
+            errors = [ndd.meta.get(card) for ndd in ndds]
+            if all(isinstance(error, int | float) for error in errors):
+                parts = share / share.sum() * factors * np.array(errors, float)
+                mean = float(np.sum(parts**power)) ** (1 / power)
+                made.meta[card] = round(mean, 5)
 
 
 def combine_ndds(
@@ -345,7 +351,8 @@ def combine_ndds(
     ------
     ParameterError
         If there are none, a scale or weight is not positive, a method that rejects by
-        itself is given another rejection, or 'minmax' would leave nothing.
+        itself is given another rejection, 'minmax' would leave nothing, or the variance
+        of a frame is so small that a weighted mean would be that frame alone.
     ShapeError, UnitError
         If shapes or units differ.
     """
@@ -358,6 +365,7 @@ def combine_ndds(
             f"{nhigh} highest values; give smaller nlow and nhigh"
         )
         raise ParameterError(msg)
+    _warn_of_short(reject, len(ndds), max(low, high))
     first = ndds[0]
     has_variance = all(ndd.has("uncertainty") for ndd in ndds)
     spool = Spool()
@@ -382,6 +390,8 @@ def combine_ndds(
         doubtful_flag=first.flag_table.like_own(Flag.BAD),
         threads=count_threads(),
     )
+    if method == "weighted" and weights is None:
+        _check_weights(result.weights, names)
     _report(result, names, first.ident, is_chosen=reject == "minmax")
     known = has_variance or len(ndds) > 1
     kind = np.result_type(*(float_type(ndd.dtype) for ndd in ndds))
@@ -469,6 +479,37 @@ def _check_words(
                     f"{name} has the {what} {number}, which must be positive and finite"
                 )
                 raise ParameterError(msg)
+
+
+def _warn_of_short(reject: str | None, n: int, limit: float) -> None:
+    """Say where a rejection by the scatter of so few values can reject nothing."""
+    furthest = np.inf  # of one value, in the widths that limits are in units of
+    if reject == "sigclip":
+        furthest = np.sqrt(n - 1)
+    elif reject == "percentile":
+        # Percentile 84 lies so far between the second largest value and the largest.
+        part = 1 - 0.1587 * (n - 1)
+        furthest = 2 / part if part > 0 else np.inf
+    if n > 1 and furthest <= limit:
+        log.warning(
+            "reject=%r leaves nothing out of %d frames: no value can be further than "
+            "%.3g widths from the others, and the limit is %g; give reject='noise', or "
+            "smaller limits",
+            reject, n, furthest, limit,
+        )  # fmt: skip
+
+
+def _check_weights(weights: npt.NDArray[np.float64], names: Sequence[str]) -> None:
+    """Refuse a mean of one frame, whose variance says that it has hardly any noise."""
+    heaviest = int(np.argmax(weights))
+    if len(names) > 1 and weights[heaviest] > _ALL_THE_WEIGHT:
+        msg = (
+            f"the variance of {names[heaviest]} is so small, or zero, that its weight "
+            f"would be {weights[heaviest]:.6f} of all: a weighted mean would be that "
+            "frame alone. Give it its noise (add_variance), give weights= as one "
+            "number for each frame, or leave it out"
+        )
+        raise ParameterError(msg)
 
 
 def _to_one_level(

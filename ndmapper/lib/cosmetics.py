@@ -1,7 +1,7 @@
 """Bad pixels and cosmic rays."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.readout import pixel_map, readouts
 from ndmapper.lib.figures import report_image
 from ndmapper.lib.flagging import flags_with, joined
+from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
 from ndmapper.numerics.cosmicray import (
     CosmicRays,
     count_followers,
@@ -128,7 +129,8 @@ def clean_cosmic_rays(
     sepmed: bool = False,
     bitmask: Annotated[int | None, Range(ge=0, le=0xFFFFFFFF)] = None,
     fwhm: Annotated[float | None, Range(ge=0), Unit("pixel")] = None,
-    dispersion_axis: Literal[0, 1] = 1,
+    dispersion_axis: Literal[0, 1] | None = None,
+    spectrograph: SpectrographTable = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
@@ -167,9 +169,11 @@ def clean_cosmic_rays(
         Full width at half maximum of stars; what is as smooth as they are is no hit
         [pixel]. By default it is measured in an image, between 1.5 and 3 pixels, and
         1.5 in spectra; 0 protects nothing.
-    dispersion_axis : {0, 1}
-        The axis of the array along which wavelength changes, for the Legendre models;
-        the local model needs no axis.
+    dispersion_axis : {0, 1}, optional
+        The axis of the array along which wavelength changes, for the Legendre models
+        (the local model needs none); by default that of the spectrograph.
+    spectrograph : mapping, optional
+        Keys of ``[spectrograph]`` that replace those of the instrument's table.
     instrument : str or path, optional
         Name of the instrument or path of its TOML, for a frame without variance; by
         default that of the configuration, else the header tells.
@@ -194,7 +198,7 @@ def clean_cosmic_rays(
         x_order = y_order = 0
     models = x_order != 0 or y_order != 0
     return search.cleaned(
-        _Orders(x_order, y_order, dispersion_axis),
+        _Orders(x_order, y_order, _axis(dispersion_axis, spectrograph, ndd)),
         sigclip=sigma,
         sigfrac=sigfrac,
         objlim=objlim or (1.0 if models else 0.3),
@@ -217,7 +221,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     bitmask: int | None = None,
     *,
     fwhm: float | None = None,
-    dispersion_axis: Literal[0, 1] = 1,
+    dispersion_axis: Literal[0, 1] | None = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
@@ -256,9 +260,10 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     fwhm : float, optional
         Full width at half maximum of stars [pixel]; by default 1.5, and measured in the
         image for L.A.Cosmic. 0 protects nothing.
-    dispersion_axis : {0, 1}
-        The axis of the array along which wavelength changes; where it is 0, the models
-        of the objects run along y and those of the sky along x.
+    dispersion_axis : {0, 1}, optional
+        The axis of the array along which wavelength changes; by default that of
+        DISPAXIS in the header, else 1. Where it is 0, the models of the objects run
+        along y and those of the sky along x.
     instrument : str or path, optional
         Name of the instrument or path of its TOML, for an image without variance.
 
@@ -283,8 +288,13 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     }
     if x_order is None and y_order is None:
         return search.cleaned_spectra(**options)
-    orders = _Orders(x_order, y_order, dispersion_axis)
+    orders = _Orders(x_order, y_order, _axis(dispersion_axis, None, input_ndd))
     return search.cleaned(orders, objlim=objlim, sepmed=sepmed, **options)
+
+
+def _axis(axis: int | None, table: Mapping[str, Any] | None, ndd: NDLater) -> int:
+    """Give the dispersion axis, by default that of the spectrograph."""
+    return spectrograph_of(table, ndd).axis if axis is None else axis
 
 
 @dataclass(frozen=True)
@@ -293,7 +303,7 @@ class _Orders:
 
     x: int | None
     y: int | None
-    axis: Literal[0, 1]
+    axis: int
 
     def of(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Orders for a frame of a shape."""

@@ -10,10 +10,10 @@ divided by; that of a flat is in proportion to the value of the pixel.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +30,15 @@ from ndmapper.lib.calibration_history import (
     masters_of,
     unknown_masters,
 )
+from ndmapper.lib.detector_tiles import lay_out, mosaic_shape, tiles_of
 from ndmapper.numerics.sections import parse_section
 from ndmapper.numerics.shared_noise import SharedNoise, own_variance
 
 __all__ = [
+    "BACKGROUND_LEVEL",
     "DARK_FACTOR",
     "FRINGE_FACTOR",
+    "SKY_CARD",
     "ImageRows",
     "Shared",
     "SharedMasters",
@@ -59,8 +62,16 @@ FRINGE_FACTOR = "FRNSCALE"
 
 _FACTORS = {"dark": DARK_FACTOR, "fringe": FRINGE_FACTOR}
 
-_BACKGROUND = "BKGLEVEL"
+SKY_CARD = "SKYCOM"
+"""Cards of a frame: masters whose noise went with that of the sky, numbered from 1."""
+
+BACKGROUND_LEVEL = "BKGLEVEL"
+"""Card of a frame: the median of the background that was subtracted."""
+
 _APPLIED = ("APPBIAS", "APPDARK", "APPFLAT", "APPILLUM")
+
+_MOSAIC = "mosaic"
+"""What stands for the ident of an extension where all of them were put together."""
 
 _ROWS = 16
 _LEAST_OWN = 1e-3
@@ -86,29 +97,78 @@ class ImageRows:
         return self._array.section(rows).read_uncached()
 
 
+_OfSection: TypeAlias = tuple[tuple[slice, ...], float]
+"""A number of a part of an image."""
+
+
+class _Rows(Protocol):
+    """Pixels that can be read a few rows at a time."""
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
+        """Read some rows."""
+
+
+@dataclass(frozen=True)
+class _Master:
+    """The image of a master that was applied to an image."""
+
+    ident: Any
+    shape: tuple[int, ...]
+    data: _Rows
+    variance: _Rows | None
+
+
+def _extension(ndd: NDLater) -> _Master:
+    """Give the image of a master as it is in its file."""
+    variance = ImageRows(ndd, "uncertainty") if ndd.has("uncertainty") else None
+    return _Master(ndd.ident, ndd.shape, ImageRows(ndd, "data"), variance)
+
+
+def _mosaic(file: DataFile, how: Mapping[str, Any]) -> _Master:
+    """Lay the extensions of a master as those of the frames were."""
+    tiles = tiles_of(file, how["keyword"], how["places"], how["moves"])
+    shape, spool = mosaic_shape(tiles), Spool()
+
+    def variance() -> Array:
+        found = lay_out(tiles).variance
+        assert found is not None
+        return found
+
+    has_variance = all(ndd.has("uncertainty") for ndd in file)
+    return _Master(
+        _MOSAIC,
+        shape,
+        SpooledArray(spool, lambda: lay_out(tiles).data, shape),
+        SpooledArray(spool, variance, shape) if has_variance else None,
+    )
+
+
 class _Deviation:
     """What the noise of a master adds to the pixels of a frame, by rows."""
 
     def __init__(
         self,
-        master: NDLater,
+        master: _Master,
         *,
         is_flat: bool,
-        flats: Sequence[NDLater],
-        gains: Sequence[tuple[tuple[slice, ...], float]],
+        flats: Sequence[_Master],
+        gains: Sequence[_OfSection],
+        without: Sequence[_Rows] = (),
     ) -> None:
-        self._variance = ImageRows(master, "uncertainty")
-        divisors = [master, *flats] if is_flat else flats
+        assert master.variance is not None
+        self._variance = master.variance
         # What divides a flat later divides the frame as well.
-        self._divisors = [
-            ImageRows(x, "data") for x in divisors[: 1 if is_flat else None]
-        ]
+        self._divisors = [x.data for x in ([master] if is_flat else flats)]
         self._gains = gains
+        self._without = without
         self.shape = master.shape
 
     def __getitem__(self, rows: slice) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Array = np.sqrt(np.asarray(self._variance[rows], np.float64))
+            variance = np.asarray(self._variance[rows], np.float64)
+            for other in self._without:
+                variance = np.maximum(variance - other[rows], 0)
+            found: Array = np.sqrt(variance)
             for divisor in self._divisors:
                 flat = np.asarray(divisor[rows], np.float64)
                 # `apply_flat` does not divide by others.
@@ -130,6 +190,16 @@ class _Part:
     plane: _Deviation
     factor: float
     level: float
+    # How often the square of the deviation is in the variance of the image.
+    claimed: float
+
+    def __add__(self, other: "_Part") -> "_Part":
+        """Join what two masters of the same noise add."""
+        return replace(
+            self,
+            factor=self.factor + other.factor,
+            claimed=self.claimed + other.claimed,
+        )
 
 
 class SharedMasters:
@@ -143,15 +213,25 @@ class SharedMasters:
     shared : {'record', 'none'} or sequence
         Whether their records say which masters they share; or the masters, all of which
         were applied to all frames.
+    quiet : bool
+        Whether nothing is said of masters that cannot be followed.
     """
 
-    def __init__(self, files: Sequence[DataFile], shared: Shared = "record") -> None:
+    def __init__(
+        self,
+        files: Sequence[DataFile],
+        shared: Shared = "record",
+        *,
+        quiet: bool = False,
+    ) -> None:
         self.names: list[str] = []
         """Names of those whose noise was found to be shared."""
         self._files = files
         self._given: dict[str, DataFile | None] = {}
         self._planes: dict[Any, _Deviation] = {}
+        self._mosaics: dict[Any, _Master | None] = {}
         self._warned: set[str] = set()
+        self._quiet = quiet
         self._of_file: list[list[AppliedMaster]] = [[] for _ in files]
         if shared == "record":
             self._of_file = [masters_of(df) for df in files]
@@ -179,14 +259,14 @@ class SharedMasters:
         found: dict[Any, dict[int, _Part]] = {}
         flats: dict[Any, bool] = {}
         for i, (image, owner) in enumerate(zip(images, owners, strict=True)):
-            for master in self._of_file[owner]:
-                if master.reference not in self._common:
-                    continue
-                part = self._part(image, self._files[owner], master)
-                if part is not None:
-                    key = master.reference, self._ident(master, image)
-                    found.setdefault(key, {})[i] = part
-                    flats[key] = master.is_flat
+            for master, part in self._parts(image, owner):
+                key = master.reference, self._ident(master, image)
+                flats[key] = master.is_flat
+                parts = found.setdefault(key, {})
+                if i not in parts:
+                    parts[i] = part
+                elif parts[i].plane is part.plane:
+                    parts[i] += part
         noises = [
             _joined(parts, len(images), is_flat=flats[key])
             for key, parts in found.items()
@@ -201,57 +281,141 @@ class SharedMasters:
                     self.names.append(master.name)
         return noises
 
+    def _parts(
+        self, image: NDLater, owner: int
+    ) -> Iterator[tuple[AppliedMaster, _Part]]:
+        """List what the common masters of a file add to an image of it."""
+        df, used = self._files[owner], self._of_file[owner]
+        gone = {image.meta[key] for key in image.meta if key.startswith(SKY_CARD)}
+        for master in used:
+            if master.in_sky and not master.is_flat and master.name in gone:
+                continue
+            inside = self._inside(df, master, used)
+            if master.reference in self._common:
+                part = self._part(image, df, master, without=inside)
+                if part is not None:
+                    yield master, part
+            for one in inside:
+                # With the dark, that of its bias is subtracted: its sign is another.
+                factor = float(image.meta.get(DARK_FACTOR, 0.0))
+                part = (
+                    self._part(image, df, one)
+                    if one.reference in self._common
+                    else None
+                )
+                if part is not None and factor:
+                    yield one, replace(part, factor=-factor, claimed=factor**2)
+
+    def _inside(
+        self, df: DataFile, master: AppliedMaster, used: Sequence[AppliedMaster]
+    ) -> list[AppliedMaster]:
+        """List the masters of a frame that its dark was calibrated by as well."""
+        if master.tag != "dark" or not master.is_scaled or master.untold:
+            return []
+        file = self._open(df, master)
+        if file is None or not len(file):
+            return []
+        header = file[0].meta
+        shared = {header[key] for key in header if key.startswith("SHARED")}
+        found = {one.reference for one in masters_of(file) if not one.has_gain}
+        return [
+            one
+            for one in used
+            if one.reference in found
+            and one.name in shared
+            and not one.is_flat
+            and not one.untold
+            and (one.has_gain, one.flats) == (master.has_gain, master.flats)
+        ]
+
     def _part(
-        self, image: NDLater, df: DataFile, master: AppliedMaster
+        self,
+        image: NDLater,
+        df: DataFile,
+        master: AppliedMaster,
+        without: Sequence[AppliedMaster] = (),
     ) -> _Part | None:
-        """Find what a master adds to an image; None where that is not known."""
+        """
+        Find what a master adds to an image; None where that is not known.
+
+        The noise of masters that it was calibrated by, `without`, is not part of it.
+        """
         if master.untold:
             self._warn(master, master.untold)
             return None
-        chain = [self._image(image, df, x) for x in (master, *master.flats)]
-        if any(one is None for one in chain):
+        wanted = (master, *master.flats, *without)
+        chain = [
+            x for x in (self._image(image, df, y) for y in wanted) if x is not None
+        ]
+        if len(chain) < len(wanted):
             return None
-        opened, *flats = [one for one in chain if one is not None]
-        if not opened.has("uncertainty"):
+        opened, *others = chain
+        flats, taken = others[: len(master.flats)], others[len(master.flats) :]
+        if opened.variance is None:
             self._warn(master, "has no variance")
             return None
-        factor = 1.0
+        factors = self._factors(image, df, master)
+        if factors is None:
+            return None
+        factor, gains = factors
+        level = 0.0
+        if master.lost_background:
+            level = image.meta.get(BACKGROUND_LEVEL, 0.0)
+            if amplifier_card(BACKGROUND_LEVEL, 1) in image.meta and master.is_flat:
+                self._warn(master, "was applied to several levels of the background")
+                return None
+        key = (
+            master.reference, opened.ident, tuple(x.reference for x in master.flats),
+            str(gains), str(master.mosaic), tuple(x.reference for x in without),
+        )  # fmt: skip
+        if key not in self._planes:
+            self._planes[key] = _Deviation(
+                opened, is_flat=master.is_flat, flats=flats, gains=gains,
+                without=[x.variance for x in taken if x.variance is not None],
+            )  # fmt: skip
+        return _Part(self._planes[key], float(factor), float(level), float(factor) ** 2)
+
+    def _factors(
+        self, image: NDLater, df: DataFile, master: AppliedMaster
+    ) -> tuple[float, list[_OfSection]] | None:
+        """Find what an additive master was multiplied by, as a whole and by parts."""
+        factor: float = 1.0
+        parts: list[_OfSection] = []
         if master.is_scaled and (card := _FACTORS.get(master.tag)):
-            factor = image.meta.get(card, 0.0)
-            if not factor:
+            factor = image.meta.get(card, 1.0)
+            of_tiles = [] if card in image.meta else _of_tiles(image, card)
+            if not factor or not (card in image.meta or of_tiles):
                 self._warn(
                     master, f"was multiplied by what no card {card} of {df} says"
                 )
                 return None
-        gains: list[tuple[tuple[slice, ...], float]] = []
+            parts += of_tiles
         if master.has_gain and not master.is_flat:
             gains = _gains(image)
             if not gains:
                 self._warn(master, f"was multiplied by gains that no card of {df} says")
                 return None
-        key = (
-            master.reference, opened.ident, tuple(x.reference for x in master.flats),
-            str(gains),
-        )  # fmt: skip
-        if key not in self._planes:
-            self._planes[key] = _Deviation(
-                opened, is_flat=master.is_flat, flats=flats, gains=gains
-            )
-        level = image.meta.get(_BACKGROUND, 0.0) if master.lost_background else 0.0
-        return _Part(self._planes[key], float(factor), float(level))
+            parts += gains
+        moves = (master.mosaic or {}).get("moves") or {}
+        if parts and any(any(move) for move in moves.values()):
+            self._warn(master, "was multiplied by numbers of parts that were moved")
+            return None
+        return factor, parts
 
     def _image(
         self, image: NDLater, df: DataFile, master: AppliedMaster
-    ) -> NDLater | None:
-        """Find the extension of a master that was applied to an image."""
+    ) -> _Master | None:
+        """Find the image of a master that was applied to an image."""
         file = self._open(df, master)
         if file is None:
             return None
-        found: NDLater | None = None
-        if len(file) == 1:
-            found = file[0]
+        found: _Master | None = None
+        if master.mosaic is not None:
+            found = self._laid(file, master)
+        elif len(file) == 1:
+            found = _extension(file[0])
         elif image.ident in file.idents:
-            found = file[file.idents.index(image.ident)]
+            found = _extension(file[file.idents.index(image.ident)])
         if found is None or found.shape != image.shape:
             self._warn(
                 master,
@@ -260,7 +424,21 @@ class SharedMasters:
             return None
         return found
 
+    def _laid(self, file: DataFile, master: AppliedMaster) -> _Master | None:
+        """Make a mosaic of a master; None where its extensions do not make one."""
+        assert master.mosaic is not None
+        key = master.reference, str(master.mosaic)
+        if key not in self._mosaics:
+            try:
+                self._mosaics[key] = _mosaic(file, master.mosaic)
+            except NdmapperError as err:
+                log.debug("%s makes no mosaic: %s", file, err)
+                self._mosaics[key] = None
+        return self._mosaics[key]
+
     def _ident(self, master: AppliedMaster, image: NDLater) -> Any:
+        if master.mosaic is not None:
+            return _MOSAIC
         file = self._given.get(master.reference)
         return None if file is None or len(file) == 1 else image.ident
 
@@ -368,8 +546,8 @@ class SharedMasters:
                     name = next(x.name for x in used if x.reference == reference)
                     self._say(
                         f"{name} was applied to {df} {number} times, with the same "
-                        "noise each time, so that the variances of the frame and of "
-                        "what is made of it are too small; apply it once"
+                        "noise each time, so that the variance of the frame is too "
+                        "small, though not that of a stack; apply it once"
                     )
 
     def _warn(self, master: AppliedMaster, what: str) -> None:
@@ -380,7 +558,7 @@ class SharedMasters:
         )
 
     def _say(self, text: str) -> None:
-        if text not in self._warned:
+        if text not in self._warned and not self._quiet:
             self._warned.add(text)
             log.warning("%s", text)
 
@@ -401,6 +579,7 @@ def _joined(parts: dict[int, _Part], n: int, *, is_flat: bool) -> SharedNoise:
         planes=planes,
         plane=[planes.index(parts[i].plane) if i in parts else None for i in range(n)],
         factor=np.array([parts[i].factor if i in parts else 0.0 for i in range(n)]),
+        claimed=np.array([parts[i].claimed if i in parts else 0.0 for i in range(n)]),
         level=np.array([parts[i].level if i in parts else 0.0 for i in range(n)]),
         is_relative=is_flat,
     )
@@ -415,6 +594,7 @@ def parts_of(noises: Sequence[SharedNoise], i: int) -> dict[int, SharedNoise]:
                 planes=[noise.planes[which]],
                 plane=[0],
                 factor=noise.factor[i : i + 1],
+                claimed=np.array([noise.part_of_variance(i)]),
                 level=noise.level[i : i + 1],
                 is_relative=noise.is_relative,
             )
@@ -445,12 +625,25 @@ def _is_flat(file: DataFile) -> bool:
     return bool(file[0].unit is None and lowest > 0 and 0.5 < level < 2)
 
 
-def _gains(image: NDLater) -> list[tuple[tuple[slice, ...], float]]:
+def _gains(image: NDLater) -> list[_OfSection]:
     """List the gains that parts of an image were multiplied by."""
+    return _of_sections(image, "GAINCOR", "AMPSEC", amplifier_numbers(image.meta))
+
+
+def _of_tiles(image: NDLater, card: str) -> list[_OfSection]:
+    """List the numbers of the extensions of a mosaic; none where one has none."""
+    numbers = [n for n in range(1, 100) if amplifier_card("TILESEC", n) in image.meta]
+    found = _of_sections(image, card, "TILESEC", numbers)
+    return found if len(found) == len(numbers) else []
+
+
+def _of_sections(
+    image: NDLater, card: str, section: str, numbers: Sequence[int]
+) -> list[_OfSection]:
     header, found = image.meta, []
-    for number in amplifier_numbers(header):
-        gain = header.get(amplifier_card("GAINCOR", number))
-        if isinstance(gain, int | float):
-            section = parse_section(header[amplifier_card("AMPSEC", number)])
-            found.append((section, float(gain)))
+    for number in numbers:
+        value = header.get(amplifier_card(card, number))
+        if isinstance(value, int | float):
+            pixels = parse_section(header[amplifier_card(section, number)])
+            found.append((pixels, float(value)))
     return found

@@ -24,6 +24,10 @@ robust, correlated_noise
 sharpness, neighbours, interpolate, line_interpolation
     Pixels sharper than a star; medians of what is around; pixels from those around, or
     on straight lines between two.
+arc_lines, arc_match, identification
+    Lines of an arc; which lines of a list they are; a solution that is sure.
+dispersion, air
+    The wavelength as a function of the pixel; wavelengths in air and in vacuum.
 resample, matching
     Images on another grid, with covariance; the same stars in two lists.
 sections, overlaps

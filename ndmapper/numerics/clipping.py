@@ -135,18 +135,22 @@ def residuals(
     """
     Give the squares of the residuals of some pixels, and the variance of a value.
 
+    Residuals are divided by the ratios of their frames, so that the variance is that of
+    a value of ratio 1.
+
     Where a square is larger than that variance, the residual is beyond its limit.
     """
     data, used = values.data[:, where], used[:, where]
     n = used.sum(axis=0).astype(np.float64)
     mean = sum_of(data, used) / n
+    ratio = values.ratio[:, None]
+    total = sum_of(np.broadcast_to(ratio, data.shape), used)
     if values.variance is not None:
-        noise = sum_of(values.variance[:, where], used) / n
+        # That of a frame of ratio 1, also where those that are left are noisier.
+        noise = sum_of(values.variance[:, where], used) / total
     else:
         assert values.curve is not None
         noise = values.curve.at(mean)
-    ratio = values.ratio[:, None]
-    total = sum_of(np.broadcast_to(ratio, data.shape), used)
     part = ratio * (1.0 - 2.0 / n) + total / (n * n)
     residual = data - mean
     limit = np.where(residual > 0, how.high * how.high, how.low * how.low)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.numerics.clipping import Rejection, RejectionKind
-from ndmapper.numerics.combined_variance import rejected_variance_factor
+from ndmapper.numerics.combined_variance import median_table, rejected_variance_factor
 from ndmapper.numerics.formulas import float_type, narrowed
 from ndmapper.numerics.pooled_noise import (
     expected_inner,
@@ -27,7 +27,6 @@ from ndmapper.numerics.shared_noise import (
     shared_variance,
 )
 from ndmapper.numerics.stack import Recipe, Stack, Tile, combine_stack, prepared
-from ndmapper.numerics.statistics import median_variance_factor
 
 __all__ = ["CombineMethod", "Combined", "Rows", "combine"]
 
@@ -79,8 +78,9 @@ class Combined:
     `variance` is that of `data`, NaN where it is not known. `flags` are those of the
     pixels that were used, joined by OR: uint16, or the widest type of the frames where
     that is wider. `count` and `rejected` say how many values were used and rejected at
-    each pixel, `rejected_share` which share of the good values of each frame, and
-    `levels` the median of each frame, scaled, in a sample of the pixels.
+    each pixel, `rejected_share` which share of the good values of each frame, `levels`
+    the median of each frame, scaled, in a sample of the pixels, and `weights` the
+    weight of each frame, which add up to 1.
     """
 
     data: npt.NDArray[np.floating]
@@ -90,6 +90,7 @@ class Combined:
     rejected: npt.NDArray[np.unsignedinteger]
     rejected_share: Array
     levels: Array
+    weights: Array
 
 
 def combine(
@@ -155,7 +156,7 @@ def combine(
         ratio=np.ones(n),
         curve=None,
         clipped=np.ones(n + 1),
-        median=np.ones(n + 1),
+        median=median_table(n),
         scatter=np.array([scatter_limit(max(k - 1, 1)) for k in range(n + 1)]),
         inner=np.array([expected_inner(max(k, 1)) for k in range(n + 1)]),
         bad=bad,
@@ -178,7 +179,7 @@ def combine(
 
     for rows, tile in _mapped(work, frames.tiles(chunk_bytes, threads), threads):
         out.put(rows, tile)
-    return out.combined(levels)
+    return out.combined(levels, recipe.weights)
 
 
 def _with_shared(
@@ -367,9 +368,6 @@ def _with_noise(frames: _Frames, recipe: Recipe, known: bool) -> tuple[Recipe, A
         curve=curve,
         clipped=_clipped_table(n, recipe.rejection, known),
     )
-    if recipe.is_median and not known:
-        factors = [median_variance_factor(max(k, 1)) for k in range(n + 1)]
-        recipe = replace(recipe, median=np.array(factors))
     return recipe, levels
 
 
@@ -399,7 +397,7 @@ def _worker(
 ) -> Callable[[Stack, Recipe], Tile]:
     """Give what combines so many values: compiled loops, or NumPy."""
     loops = import_loops() if values >= COMPILED_FROM else None
-    if loops is None or not loops.can_combine(recipe, has_variance=has_variance):
+    if loops is None or not loops.can_combine(recipe):
         return combine_stack
     found: Callable[[Stack, Recipe], Tile] = loops.combine_stack
     return found
@@ -432,12 +430,14 @@ class _Output:
 
     def put(self, rows: slice, tile: Tile) -> None:
         """Store a tile."""
-        variance = narrowed(tile.variance * self._factor**2, self._variance.dtype)
+        data, variance = tile.data, tile.variance
+        if self._factor != 1:
+            variance = variance * self._factor**2
+        variance = narrowed(variance, self._variance.dtype)
         if variance.dtype > self._variance.dtype:
             self._variance = self._variance.astype(variance.dtype)
         if tile.flags.dtype > self._flags.dtype:
             self._flags = self._flags.astype(tile.flags.dtype)
-        data = tile.data
         if self._factor != 1:  # a sum may be too large
             data = narrowed(data * self._factor, self._data.dtype)
             kind = np.result_type(self._data, data)
@@ -453,7 +453,7 @@ class _Output:
         self._good_of_frame += tile.good_of_frame
         self._rejected_of_frame += tile.rejected_of_frame
 
-    def combined(self, levels: Array) -> Combined:
+    def combined(self, levels: Array, weights: Array) -> Combined:
         """Give the whole."""
         return Combined(
             data=self._data.reshape(self._shape),
@@ -463,4 +463,5 @@ class _Output:
             rejected=self._rejected.reshape(self._shape),
             rejected_share=self._rejected_of_frame / np.maximum(self._good_of_frame, 1),
             levels=levels,
+            weights=weights / weights.sum(),
         )

@@ -1,7 +1,6 @@
 """The variance of medians, and of means of what rejection leaves."""
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -11,21 +10,27 @@ from ndmapper.numerics.clipping import Rejection, Values, reject, sum_of
 from ndmapper.numerics.pooled_noise import NoiseCurve, expected_inner
 from ndmapper.numerics.statistics import median_variance_factor
 
-__all__ = ["median_variance", "rejected_variance_factor"]
+__all__ = ["median_table", "median_variance", "rejected_variance_factor"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_ALIKE = 2.0
+ALIKE = 2.0
 """Medians of values whose variances differ by less follow the harmonic mean of their
 deviations, within 3 per cent of the variance."""
 
 _SIMULATED = 2**18
 _SEED = 20_140_718
 
-_X = np.linspace(-9, 9, 3601)
-_CDF = np.array([math.erfc(-x / math.sqrt(2)) / 2 for x in _X])
-_PEAK = 1 / math.sqrt(2 * math.pi)
+CDF_STEPS = 200
+"""`CDF` has the normal distribution function from 0 to 9 at so many places for each
+standard deviation; between them it is linear."""
+
+CDF = np.array([math.erfc(-k / CDF_STEPS / math.sqrt(2)) / 2 for k in range(1802)])
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+NODES, WEIGHTS = (_NODES + 1) / 2, _WEIGHTS
+"""Of the integral over a median, from 0 to 1."""
 
 
 def median_variance(variance: Array, used: Mask) -> Array:
@@ -53,9 +58,9 @@ def median_variance(variance: Array, used: Mask) -> Array:
     above x where more than half of the values are, so that its distribution is that
     of the number of successes in n trials of unequal probabilities, and its variance
     ``4 int_0^inf x P(median > x) dx`` [1]_. Of an even number one of the two middle
-    values is taken in this sum, and the result multiplied by what makes it right for
-    equal variances; for two precise values and two of nine times their deviation
-    that is 15 per cent too much.
+    values is taken in this sum, and the result multiplied by n / (n + 2), which makes
+    it right for equal variances within 0.3 per cent; for two precise values and two of
+    nine times their deviation that is 15 per cent too much.
 
     For many values it tends to ``n / 4 / (sum f_i(0))^2``, with f_i the densities.
 
@@ -65,22 +70,21 @@ def median_variance(variance: Array, used: Mask) -> Array:
        3.1 and 5.2.
     """
     count = used.sum(axis=0)
-    factor = _by_count(count, used, median_variance_factor)
+    factor = median_table(len(used))[count]
     n = np.where(count, count, np.nan)
     floor = _deviation(variance, np.where(used, variance, 0).max(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        harmonic = n / np.where(used, 1 / floor, 0).sum(axis=0)
-    result: Array = factor * harmonic**2 / n
-    mean = np.where(used, variance, 0).sum(axis=0) / n**2
+        harmonic = n / sum_of(1 / floor, used)
+    result: Array = factor * (harmonic * harmonic) / n
+    mean = sum_of(variance, used) / (n * n)
     result = np.where(count > 2, result, mean)
-    unequal = _unequal(variance, used, _ALIKE) & (count > 2)
+    unequal = _unequal(variance, used, ALIKE) & (count > 2)
     for size in np.unique(count[unequal]):
         some = unequal & (count == size)
         # The first `size` of each column, in the order of their variances.
         chosen = np.sort(np.where(used, variance, np.inf)[:, some], axis=0)[:size]
         sigma = _deviation(chosen, chosen[-1])
-        scale = median_variance_factor(int(size)) / (size * _unit_median(int(size)))
-        result[some] = scale * _median_integral(sigma)
+        result[some] = _median_integral(sigma)
     return result
 
 
@@ -123,15 +127,10 @@ def rejected_variance_factor(n: int, how: Rejection, is_known: bool = True) -> f
     return true / n / float((1 / count[rest]).mean())
 
 
-def _by_count(
-    count: npt.NDArray[np.int_], used: Mask, factor: Callable[[int], float]
-) -> Array:
-    """Give each pixel the factor of its number of values; only those that occur."""
-    table = np.ones(len(used) + 1)
-    for n in np.unique(count):
-        if n > 0:
-            table[n] = factor(int(n))
-    return table[count]
+@cache
+def median_table(n: int) -> Array:
+    """Give the variance of a median over that of a mean, of 0 to n values."""
+    return np.array([median_variance_factor(max(k, 1)) for k in range(n + 1)])
 
 
 def _unequal(variance: Array, used: Mask, alike: float) -> Mask:
@@ -148,22 +147,23 @@ def _deviation(variance: Array, largest: Array) -> Array:
 
 
 def _cdf(x: Array) -> Array:
-    result: Array = np.interp(x, _X, _CDF)
+    """Give the normal distribution function of positive numbers."""
+    place = np.minimum(x * CDF_STEPS, 9.0 * CDF_STEPS)
+    below = place.astype(np.intp)
+    result: Array = CDF[below] + (place - below) * (CDF[below + 1] - CDF[below])
     return result
 
 
 def _median_integral(sigma: Array) -> Array:
-    """Integrate ``4 x P(median > x)`` for values of (n, m) sorted deviations."""
+    """Integrate ``4 x P(median > x)`` for values of (n, m) sorted deviations, n > 2."""
     n = len(sigma)
     half = n // 2
     # Half of the values cannot all be beyond six times their smallest deviation.
     reach = 6 * sigma[half]
-    nodes, weights = np.polynomial.legendre.leggauss(32)
     total = np.zeros(sigma.shape[1])
-    for node, weight in zip(nodes, weights, strict=True):
+    for t, weight in zip(NODES, WEIGHTS, strict=True):
         # Squares put more nodes where the precise ones decide.
-        t = (node + 1) / 2
-        x = reach * t**2
+        x = reach * (t * t)
         # Chances that so many values, up to half of them, are below x.
         chances = np.zeros((half + 1, sigma.shape[1]))
         chances[0] = 1
@@ -171,11 +171,10 @@ def _median_integral(sigma: Array) -> Array:
             below = _cdf(x / one)
             chances[1:] += (chances[:-1] - chances[1:]) * below
             chances[0] *= 1 - below
-        above = chances.sum(axis=0) - (chances[half] / 2 if n % 2 == 0 else 0)
-        total += weight * t * reach * 4 * x * above
-    return total
-
-
-@cache
-def _unit_median(n: int) -> float:
-    return float(_median_integral(np.ones((n, 1)))[0])
+        above = np.zeros(sigma.shape[1])
+        for chance in chances:
+            above += chance
+        if n % 2 == 0:
+            above -= chances[half] / 2
+        total += (4 * weight * t) * reach * x * above
+    return total if n % 2 else total * (n / (n + 2))

@@ -142,8 +142,13 @@ def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
     dtype = float_type(dtype).newbyteorder("=")
     if dtype.itemsize >= values.dtype.itemsize:
         return values
+    limits = np.finfo(dtype)
     with np.errstate(all="ignore"):
         made = values.astype(dtype)
+        if values.size:
+            size = np.abs(values)
+            if limits.tiny <= np.min(size) and np.max(size) <= limits.max:
+                return made
         kept = np.abs(made - values) <= 1e-6 * np.abs(values)
         fits = kept | (made == values) | np.isnan(values)
     return made if fits.all() else values

@@ -69,9 +69,13 @@ def pixel_variance(
     if not np.all(q >= 0):
         msg = f"the step of the digitisation must be >= 0, not {step!r}"
         raise ValueError(msg)
-    values = np.asarray(counts, np.float64)
-    floor = np.broadcast_to((r / g) ** 2 + q**2 / 12, values.shape)
-    return np.maximum(values, 0) / g + floor if poisson else floor.copy()
+    floor = (r / g) ** 2 + q**2 / 12
+    if not poisson:
+        return np.broadcast_to(floor, np.shape(counts)).copy()
+    variance = np.maximum(counts, 0, dtype=np.float64)
+    variance /= g
+    variance += floor
+    return variance
 
 
 @dataclass(frozen=True, kw_only=True)

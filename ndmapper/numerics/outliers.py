@@ -95,12 +95,10 @@ def _rejected(
     data: Array, variance: Array, good: Mask, how: Rejection, ratio: Array
 ) -> tuple[Mask, Mask]:
     """Reject values of pixels, (n, m); say where half of them are, or two disagree."""
-    # Of the images that are there, which may be the less noisy ones.
-    shared = (ratio @ good) / np.maximum(good.sum(axis=0), 1)
     values = Values(
         data=data,
         good=good,
-        variance=variance / shared,
+        variance=variance,
         ratio=ratio,
         inner=np.ones(len(data) + 1),
         row=1,

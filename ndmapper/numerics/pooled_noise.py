@@ -106,12 +106,15 @@ def frame_ratios(data: Array, variance: Array | None, good: Mask) -> Array:
     n = len(data)
     ones: Array = np.ones(n)
     complete = good.all(axis=0)
-    if n < 3 or complete.sum() < _FEWEST:
+    if n < (2 if variance is not None else 3) or complete.sum() < _FEWEST:
         return ones
     if variance is not None:
         some = variance[:, complete]
-        with np.errstate(all="ignore"):
-            ratios = np.nanmedian(some / some.mean(axis=0), axis=1)
+        mean = some.mean(axis=0)
+        is_noisy = mean > 0
+        if is_noisy.sum() < _FEWEST:
+            return ones
+        ratios = np.median(some[:, is_noisy] / mean[is_noisy], axis=1)
     else:
         some = data[:, complete]
         squares = some.var(axis=0, ddof=1)

@@ -43,6 +43,11 @@ class SharedNoise:
         Whether the master is a flat.
     level : ndarray of float, shape (n,)
         What was subtracted from the value after it had been divided by the flat.
+    claimed : ndarray of float, shape (n,), optional
+        How often the square of the deviation is in the variance of a frame. That is not
+        the square of the factor, as it is by default, where a master was applied twice,
+        or a bias is in the dark as well: variances are added then, as if the noise were
+        another one each time.
     """
 
     planes: Sequence[Deviation]
@@ -50,6 +55,12 @@ class SharedNoise:
     factor: Array
     is_relative: bool
     level: Array
+    claimed: Array | None = None
+
+    def part_of_variance(self, i: int) -> float:
+        """Give how often the square of the deviation is in the variance of a frame."""
+        claimed = self.factor**2 if self.claimed is None else self.claimed
+        return float(claimed[i])
 
 
 Planes = list[list[Array]]
@@ -73,8 +84,8 @@ def own_variance(
             if (which := noise.plane[i]) is None:
                 continue
             part = square[which]
-            if noise.factor[i] != 1:
-                part = part * kind(noise.factor[i] ** 2)
+            if (times := noise.part_of_variance(i)) != 1:
+                part = part * kind(times)
             if noise.is_relative:
                 value = data[i].astype(kind, copy=False)
                 if noise.level[i]:

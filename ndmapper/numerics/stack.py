@@ -166,7 +166,8 @@ def _median(values: Values, used: Mask, recipe: Recipe) -> tuple[Array, Array]:
     noise = np.where(own > noise * recipe.scatter[count], own, noise)
     if np.all(values.ratio == 1):
         return middle, noise / count * recipe.median[count]
-    return middle, median_variance(noise * values.ratio[:, None], used)
+    ratio = np.broadcast_to(values.ratio[:, None], used.shape)
+    return middle, noise * median_variance(ratio, used)
 
 
 def _scatter(data: Array, used: Mask) -> Array:

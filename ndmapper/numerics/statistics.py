@@ -13,6 +13,8 @@ __all__ = [
     "median_variance_factor",
 ]
 
+Array = npt.NDArray[np.float64]
+
 
 def clip_scatter(
     values: npt.ArrayLike, clip: float = 4.0, max_iterations: int = 20
@@ -118,7 +120,7 @@ def median_variance_factor(n: int) -> float:
     The density of the median of a sample is integrated numerically: that of the
     middle order statistic for odd n, and the joint density of the two middle ones
     for even n [1]_. Beyond 40 values the first terms of the expansion in 1/n are
-    good to 1e-3.
+    good to 5e-4.
 
     References
     ----------
@@ -130,21 +132,30 @@ def median_variance_factor(n: int) -> float:
     if n <= 2:
         return 1.0
     if n > 40:
-        return math.pi / 2 * n / (n + math.pi / 2 - 1 + (n % 2 == 0))
-    x = np.linspace(-8, 8, 1601)
-    step = x[1] - x[0]
-    log_tail = np.log([math.erfc(v / math.sqrt(2)) / 2 for v in x])
-    log_cdf = log_tail[::-1]
-    log_pdf = -(x**2) / 2 - math.log(2 * math.pi) / 2
+        return math.pi / 2 * n / (n + 2 - math.pi / 2 + (n % 2 == 0))
     half = (n - 1) // 2
     log_norm = math.lgamma(n + 1) - 2 * math.lgamma(half + 1)
-    if n % 2:
-        density = np.exp(log_norm + half * (log_cdf + log_tail) + log_pdf)
-        return float(n * np.sum(x**2 * density) * step)
-    lower = half * log_cdf + log_pdf
-    upper = half * log_tail + log_pdf
-    joint = np.triu(np.exp(log_norm + lower[:, None] + upper[None, :]))
-    # The diagonal is cut in half by the condition that the lower one is lower.
-    np.fill_diagonal(joint, joint.diagonal() / 2)
-    middle = (x[:, None] + x[None, :]) / 2
-    return float(n * np.sum(middle**2 * joint) * step**2)
+    middle, apart, share, above = _median_grid(n % 2 == 0)
+    # By symmetry, the chances to be below the lower one are those above the upper.
+    outside = half * (above + above[::-1])
+    log_pdf = -(middle**2) / 2 - math.log(2 * math.pi) / 2
+    if n % 2 == 0:
+        log_pdf = 2 * log_pdf - apart**2
+    density = np.exp(log_norm + outside + log_pdf) * share
+    return float(n * np.sum(middle**2 * density))
+
+
+@cache
+def _median_grid(is_even: bool) -> tuple[Array, Array, Array, Array]:
+    """
+    Give medians, half the distance of the values beside them, the share of each node
+    in an integral, and the logarithm of the chance to be above the upper value.
+    """
+    middle = np.linspace(-8, 8, 321)[:, None]
+    apart, share = np.zeros(1), np.full(1, 0.05)
+    if is_even:
+        nodes, weights = np.polynomial.legendre.leggauss(48)
+        # The determinant of both values by their middle and half their distance is 2.
+        apart, share = 2.5 * (nodes + 1), 2 * 2.5 * weights * 0.05
+    chances = [math.erfc(x / math.sqrt(2)) / 2 for x in (middle + apart).ravel()]
+    return middle, apart, share, np.log(chances).reshape(len(middle), -1)

@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 
 _COLOURS = ("#ff2a1a", "#ffb000", "#00c8ff", "#8a5cff", "#33d17a", "#ff6ad5", "#c9a26b")
 _SIZE = 3.2  # of one panel [inch]
+_WIDE = 9.0  # of that of a spectrum
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +40,11 @@ class Panel:
         Pixels to mark, each in a colour of its own, by the text of the legend.
     step : int
         Every so many pixels of the whole were taken.
+    x : ndarray, shape (n,), optional
+        Coordinates of the pixels of a spectrum, such as wavelengths; else their
+        numbers are drawn.
+    x_label : str
+        What they are.
     """
 
     values: Array
@@ -47,6 +53,8 @@ class Panel:
     error: Array | None = None
     marks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     step: int = 1
+    x: Array | None = None
+    x_label: str = ""
 
 
 def draw_panel(axis: Any, panel: Panel) -> None:
@@ -78,10 +86,10 @@ def draw_panel(axis: Any, panel: Panel) -> None:
     bad = np.zeros(panel.values.shape, bool)
     for where in panel.marks.values():
         bad |= where
-    low, high = zscale(np.where(bad, np.nan, panel.values.astype(np.float64)))
     if panel.values.ndim == 1:
-        _draw_line(axis, panel)
+        _draw_line(axis, panel, bad)
     else:
+        low, high = zscale(np.where(bad, np.nan, panel.values.astype(np.float64)))
         _draw_image(axis, panel, low, high)
     shown = {k: w for k, w in panel.marks.items() if w.any()}
     for number, name in enumerate(panel.marks):
@@ -107,8 +115,8 @@ def _draw_image(axis: Any, panel: Panel, low: float, high: float) -> None:
     axis.set_aspect("equal" if 0.25 < ny / nx < 4 else "auto")
 
 
-def _draw_line(axis: Any, panel: Panel) -> None:
-    x = np.arange(panel.values.size) * panel.step
+def _draw_line(axis: Any, panel: Panel, bad: npt.NDArray[np.bool_]) -> None:
+    x = np.arange(panel.values.size) * panel.step if panel.x is None else panel.x
     axis.plot(x, panel.values, "k-", linewidth=0.7, drawstyle="steps-mid")
     if panel.error is not None:
         axis.fill_between(
@@ -117,7 +125,16 @@ def _draw_line(axis: Any, panel: Panel) -> None:
         )  # fmt: skip
     for number, where in enumerate(panel.marks.values()):
         axis.plot(x[where], panel.values[where], ".", color=_colour(number))
+    good = panel.values[~bad & np.isfinite(panel.values)]
+    if good.size and np.max(good) > np.min(good):
+        # What is flagged does not set the scale.
+        low, high = float(np.min(good)), float(np.max(good))
+        margin = 0.05 * (high - low)
+        axis.set_ylim(low - margin, high + margin)
+    if x.size > 1:
+        axis.set_xlim(np.min(x), np.max(x))
     axis.set_ylabel(panel.unit, fontsize=7, parse_math=False)
+    axis.set_xlabel(panel.x_label, fontsize=7, parse_math=False)
 
 
 def _colour(number: int) -> str:
@@ -154,10 +171,14 @@ def draw_figure(panels: Sequence[Panel], figure: Any, title: str = "") -> Any:
     if not panels:
         msg = f"there are no images to draw{' in ' + title if title else ''}"
         raise ShapeError(msg)
-    columns = math.ceil(math.sqrt(len(panels)))
+    # Spectra are wide, and compared when they are one above the other.
+    is_spectra = all(panel.values.ndim == 1 for panel in panels)
+    columns = 1 if is_spectra else math.ceil(math.sqrt(len(panels)))
     rows = math.ceil(len(panels) / columns)
     size = max(_SIZE, 2 * _SIZE / columns)
-    figure.set_size_inches(columns * size, rows * size + 0.3)
+    wide = _WIDE if is_spectra else columns * size
+    high = _WIDE / 4 if is_spectra else size
+    figure.set_size_inches(wide, rows * high + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, panel in zip(axes, panels, strict=False):
         draw_panel(axis, panel)

@@ -1,6 +1,7 @@
 """Several steps as one: file by file in memory, of which only the last is published."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from astropy.nddata import NDData
@@ -236,8 +237,10 @@ class Chain:
                     "once"
                 )
                 raise PlanError(msg)
+            # A function of files could save or hand on its input, changed or not.
+            sees_images = following.is_python and following.each == "ndd"
             for prelude, item in zip(preludes, items, strict=True):
-                prelude.append(item)
+                prelude.append(replace(item, is_handed_on=sees_images))
             files = DataFileList(data=_stand_ins(items))
             current = coerce_roles(following, files, bounds[position + 1].inputs)
         plan = make_plan(

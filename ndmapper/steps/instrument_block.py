@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.instruments import Amplifier, load, names
-from ndmapper.instruments.amplifiers import PARTS
+from ndmapper.instruments.amplifiers import PARTS, is_section_of
 
 __all__ = [
     "Block",
@@ -110,7 +110,14 @@ def named_changes(block: Block) -> list[str]:
     for ident, listed in amplifiers_in(block):
         for values in listed:
             same = [given_by_table([a])[0] for a in fixed if a.name == values["name"]]
-            parts = [{p: v for p, v in s.items() if p in values} for s in same]
+            parts = [
+                {
+                    p: values[p] if is_section_of(v, values[p]) else v
+                    for p, v in s.items()
+                    if p in values
+                }
+                for s in same
+            ]
             if values not in parts:
                 now = {"amplifiers": [[ident, parts[:1]]], "table": f"{name}.toml"}
                 was = {"amplifiers": [[ident, [values]]]}

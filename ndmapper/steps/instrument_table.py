@@ -28,7 +28,8 @@ from ndmapper.instruments import (
     recognise,
 )
 from ndmapper.instruments.amplifiers import PARTS
-from ndmapper.steps.declare.parameters import FromTable, Parameter
+from ndmapper.instruments.functions import Header
+from ndmapper.steps.declare.parameters import FromTable, OfInstrument, Parameter
 from ndmapper.steps.instrument_block import (
     Block,
     amplifiers_in,
@@ -191,7 +192,11 @@ def parameters_of_instrument(
     given: Any = None,
 ) -> dict[str, Any]:
     """Give the parameters that a call left to its instrument table, or the file's."""
-    wanted = [n for n, p in parameters.items() if p.of_instrument and values[n] is None]
+    wanted = [
+        n
+        for n, p in parameters.items()
+        if p.of_instrument and (values[n] is None or p.of_instrument.completes)
+    ]
     source = None if not wanted or df is None else _source(df)
     if wanted and isinstance(given, str | os.PathLike):
         instrument: Instrument | None = load(given)
@@ -199,9 +204,21 @@ def parameters_of_instrument(
         instrument = None if source is None else recognise(source.header_values)
     if instrument is None:
         return {}
-    said = instrument.steps.get(step, {})
+    headers = _headers_of(source)
+    stated = instrument.parameters_of(step, *headers)
+    for name in wanted:
+        if parameters[name].of_instrument == OfInstrument("spectrograph"):
+            stated[name] = instrument.spectrograph_of(*headers) | (values[name] or {})
     where = f"{instrument.source}, steps.{step}"
-    return {n: parameters[n].check(said[n], where) for n in wanted if n in said}
+    return {n: parameters[n].check(stated[n], where) for n in wanted if n in stated}
+
+
+def _headers_of(source: DataFile | None) -> tuple[Header, Header | None, str]:
+    """Give the headers that conditions on a file are asked of, and its name."""
+    if source is None:
+        return {}, None, ""
+    extension = source[0].header_values if len(source) else None
+    return source.header_values, extension, str(source)
 
 
 def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:

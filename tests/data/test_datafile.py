@@ -19,6 +19,7 @@ from ndmapper.errors import (
     OutputExistsError,
     TruncatedFileError,
 )
+from ndmapper.io.digest import differences
 from ndmapper.testing import count_reads, make_mef
 
 # ---- the published session
@@ -69,6 +70,35 @@ def test_datafile_list_operations_read_no_pixels(three_groups):
         assert [ndd.shape for ndd in other] == [(6, 8)] * 5
         pickle.loads(pickle.dumps(df))
     assert reads.reads == 0
+
+
+def test_datafile_with_images_is_a_copy_with_these(three_groups):
+    df = DataFile(three_groups)
+    df.meta["OBJECT"] = "changed"
+    df.cals["bias"] = df
+    new = [ndd * 2 for ndd in df]
+    new[1].meta["NEW"] = 1
+    made, expected = df.with_images(new[:2]), df.copy()
+    expected[:] = new[:2]
+    for one, other in ((made, "made.fits"), (expected, "expected.fits")):
+        one.save(other)
+    assert differences("made.fits", "expected.fits") == []
+    assert (made.idents, made.cals, df.idents) == ([1, 2], df.cals, [1, 2, 3])
+    assert "NEW" not in df[1].meta
+
+
+def test_datafile_with_images_keeps_what_belongs_to_those_before(tmp_path):
+    df = DataFile(data=[np.ones(3), np.ones(3)])
+    df[0].tables["BINS"] = Table({"x": [1, 2]})
+    made = df.with_images([NDData([5.0]), NDData([6.0])])
+    assert [list(ndd.tables) for ndd in made] == [["BINS"], []]
+    assert list(df[0].tables) == ["BINS"]
+
+
+def test_datafile_with_images_refuses_what_is_none():
+    df = DataFile(data=[np.ones(3)])
+    with pytest.raises(TypeError, match="NDData was expected"):
+        df.with_images(["a.fits"])
 
 
 def test_datafile_open_does_not_see_pixels_at_all(tmp_path, monkeypatch):

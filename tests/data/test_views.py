@@ -265,3 +265,37 @@ def test_preview_of_a_name_with_dollar_signs_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     path = make_mef(tmp_path / "a$x^$^.fits", n_ext=1)
     assert DataFile(path).preview().png[:4] == b"\x89PNG"
+
+
+def test_spectra_are_drawn_by_wavelength_with_their_errors(tmp_path):
+    from ndmapper.data.display import panel_of
+
+    header = {"CTYPE1": "AWAV", "CUNIT1": "Angstrom", "CRVAL1": 5000.0, "CDELT1": 2.0}
+    ndd = NDLater(
+        data=np.arange(5000.0),
+        variance=np.full(5000, 4.0),
+        meta={**header, "CRPIX1": 1},
+    )
+    panel = panel_of(ndd, size=256)
+    assert panel.values.size == 5000  # every so many pixels would miss lines
+    np.testing.assert_allclose(panel.x[[0, -1]], [5000, 5000 + 2 * 4999])
+    assert panel.x_label == "wavelength in air [Angstrom]"
+    np.testing.assert_allclose(panel.error, 2)
+    assert panel_of(ndd.replace(meta={}), size=256).x is None
+
+
+def test_flagged_pixels_do_not_set_the_scale_of_a_spectrum():
+    from matplotlib.figure import Figure
+
+    from ndmapper.plot.panels import Panel, draw_figure
+
+    values = np.ones(100)
+    values[10:20], values[50] = 3.0, 1e6
+    bad = np.arange(100) == 50
+    figure = Figure()
+    panels = [Panel(values=values, marks={"bad": bad}, x=np.arange(100.0) + 7)] * 3
+    draw_figure(panels, figure)
+    assert len({round(axis.get_position().x0, 3) for axis in figure.axes}) == 1
+    axis = figure.axes[0]
+    assert axis.get_ylim()[1] < 4
+    assert axis.get_xlim() == (7, 106)

@@ -215,7 +215,12 @@ def test_spectrum_of_another_package_keeps_its_wavelengths(tmp_path, caplog):
     found = df[0][1:4].wcs.low_level_wcs.pixel_to_world_values(np.arange(3))
     np.testing.assert_allclose(np.ravel(found), [2, 4, 8])
     df.save()
-    assert "not saved" in caplog.text
+    assert "not saved" not in caplog.text
+    stored = DataFile(df.filename)[0].wcs
+    assert stored.wcs.ctype[0] == "WAVE-TAB"
+    np.testing.assert_allclose(
+        stored.pixel_to_world(np.arange(5)).to_value("nm"), axis.value
+    )
 
 
 # ---- copies

@@ -17,12 +17,12 @@ def reduced(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("imaging")
     night = Night(biases=5, flats=3, science=5, shape=(192, 96), pointing=(150.0, 2.0))
     truth = simulate_night(folder / "raw", night)
-    run_example("imaging_night.py", "raw", folder=folder)
-    return folder, truth
+    done = run_example("imaging_night.py", "raw", folder=folder)
+    return folder, truth, done.stdout + done.stderr
 
 
 def test_the_deep_image_is_the_sky(reduced):
-    folder, truth = reduced
+    folder, truth, _ = reduced
     deep = DataFile(folder / "deep.fits")[0]
     true = truth.image(truth.files["object"][0])
     assert deep.shape == true.shape
@@ -37,8 +37,17 @@ def test_the_deep_image_is_the_sky(reduced):
     assert np.median(np.abs(pull)) / 0.6745 == pytest.approx(1, abs=0.15)
 
 
+def test_the_noise_of_the_masters_is_that_of_all_images(reduced):
+    folder, _, told = reduced
+    assert "its noise counts as that of each frame" not in told
+    header = DataFile(folder / "deep.fits")[0].meta
+    assert {header["SHARED1"], header["SHARED2"]} == {
+        "sim0001_bias.fits", "sim0006_flat.fits",
+    }  # fmt: skip
+
+
 def test_stars_are_where_and_as_bright_as_they_are(reduced):
-    folder, _ = reduced
+    folder, *_ = reduced
     found = Table.read(folder / "sdeep_cal.ecsv")
     known = Table.read(folder / "raw" / "stars.ecsv")
     sky = SkyCoord(found["ra"], found["dec"])
@@ -57,7 +66,7 @@ def test_stars_are_where_and_as_bright_as_they_are(reduced):
 
 
 def test_again_there_is_nothing_to_do(reduced, run_example):
-    folder, _ = reduced
+    folder, *_ = reduced
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*.fits")}
     run_example("imaging_night.py", "raw", folder=folder)
     assert before == {p: p.stat().st_mtime_ns for p in folder.glob("*.fits")}

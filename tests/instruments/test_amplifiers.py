@@ -4,7 +4,7 @@ import pytest
 
 from ndmapper import instruments
 from ndmapper.errors import InstrumentError
-from ndmapper.instruments.amplifiers import read_section
+from ndmapper.instruments.amplifiers import is_section_of, read_section
 from ndmapper.instruments.from_toml import parse_instrument
 
 CCD = instruments.load("ccd")
@@ -216,3 +216,31 @@ def test_amplifiers_of_the_table_that_a_section_puts_aside_are_named(tmp_path):
         "DATASEC = [1:60,1:40] is taken, not the amplifiers a ([1:50,1:40]), b ("
     )
     assert "write data = [] under [amplifier_keys]" in remark
+
+
+def test_star_in_a_table_is_the_whole_axis(tmp_path):
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'schema = 1\n[[amplifier]]\nname = "1"\n'
+        'data = "[1:50,*]"\noverscan = "[51:60,*]"\n'
+    )
+    mine = instruments.load(table)
+    for rows in (40, 17):
+        found = one(mine, NAXIS2=rows)
+        assert (found.data, found.overscan) == (f"[1:50,1:{rows}]", f"[51:60,1:{rows}]")
+    with pytest.raises(InstrumentError, match="header has no NAXIS1 and NAXIS2"):
+        mine.amplifiers({})
+
+
+@pytest.mark.parametrize(
+    ("template", "section", "same"),
+    [
+        ("[1:50,*]", "[1:50,1:17]", True),
+        ("[1:50,*]", "[1:51,1:17]", False),
+        ("[1:50,1:17]", "[1:50,1:17]", True),
+        (None, "[1:50,1:17]", False),
+        (1.2, 1.2, True),
+    ],
+)
+def test_section_that_a_table_describes_is_known(template, section, same):
+    assert is_section_of(template, section) == same

@@ -151,7 +151,7 @@ def test_time_exposure_and_filter_are_found(camera: str) -> None:
         ("alfosc", {"ALGRNM": "Focus_Pyr"}, "focus"),
         ("alfosc", {"ALAPRTNM": "Slit_1.0"}, "slit_image"),
         ("alfosc", {"ALGRNM": "Grism_#4", "ALAPRTNM": "Slit_1.0",
-                    "OBS_MODE": "SPECTROSCOPY"}, "spectroscopy"),
+                    "OBS_MODE": "SPECTROSCOPY"}, "spectrum"),
         ("alfosc", {"CLAMP1": 1}, None),
         ("alfosc", {"OBS_MODE": None}, None),
         ("int_wfc", {"OBSTYPE": "BIAS", "IMAGETYP": "zero", "OBJECT": "Bias"}, "bias"),

@@ -1,5 +1,6 @@
 """Drafts of a table, from headers as cameras write them."""
 
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -278,3 +279,118 @@ def test_draft_of_kast_finds_what_the_table_has(
     frames = find_frames(real_data / "kast_blue_longslit", mine)
     classes = Counter(frame.frame_class for frame in frames if frame.name[0] == "b")
     assert classes == {"bias": 3, "flat": 3, "arc": 1, "object": 2}
+
+
+# Spectrographs: EFOSC2, ALFOSC, Shane/Kast red, and one of IRAF's keywords.
+EFOSC = {
+    "INSTRUME": "EFOSC", "OBJECT": "CQ0831", "EXPTIME": 900.0, "NAXIS1": 1030,
+    "DATE-OBS": "2011-11-22T08:20:57.0", "ESO DPR TYPE": "OBJECT",
+    "ESO INS GRIS1 NAME": "Gr#6", "ESO INS SLIT1 NAME": "slit#1.2",
+    "ESO DET WIN1 BINX": 2, "ESO DET WIN1 BINY": 1, "ESO TEL GEOLON": -70.7345,
+    "ESO TEL GEOLAT": -29.2584, "ESO TEL GEOELEV": 2377.0, "ESO ADA POSANG": -71.7,
+}  # fmt: skip
+ALFOSC = {
+    "INSTRUME": "ALFOSC_FASU", "OBJECT": "SN2020abc", "IMAGETYP": "OBJECT",
+    "DATE-OBS": "2020-08-01T22:03:57.796", "EXPTIME": 120.0, "ALGRNM": "Grism_#4",
+    "ALAPRTNM": "Slit_1.0", "DETXBIN": 1, "DETYBIN": 2, "CLAMP1": 0, "CLAMPNM1": "He",
+    "CLAMP2": 0, "CLAMPNM2": "Ne", "CLAMP3": 0, "CLAMPNM3": "Halogen",
+}  # fmt: skip
+KAST = {
+    "VERSION": "kastr", "OBJECT": "J1217p3905", "EXPTIME": 1200,
+    "DATE-OBS": "2017-05-20T04:37:33.12", "GRISM_N": "600/4310",
+    "GRATNG_N": "600/7500", "SLIT_N": "2.0 arcsec", "LAMPSTAJ": "off",
+    "LAMPNAMJ": "Neon", "LAMPSTA2": "off", "LAMPNAM2": "Red",
+}  # fmt: skip
+IRAF = {
+    "INSTRUME": "spec", "OBJECT": "HD 1", "IMAGETYP": "object", "DISPAXIS": 2,
+    "CCDSUM": "1 2", "GRATING": "KPC-10A", "DATE-OBS": "2001-02-03T04:05:06",
+}  # fmt: skip
+
+
+def sample(cards: Cards, *changes: Cards) -> list[tuple[Cards, Cards | None]]:
+    return [({**cards, **more}, None) for more in ({}, *changes)]
+
+
+def test_draft_of_a_spectrograph_has_what_headers_tell(tmp_path: Path) -> None:
+    kinds = ("BIAS", "FLAT", "WAVE", "STD")
+    headers = sample(EFOSC, *({"ESO DPR TYPE": kind} for kind in kinds))
+    headers += sample({**EFOSC, "ESO INS GRIS1 NAME": "Free"})
+    mine, text = drafted(tmp_path, headers)
+    assert mine.spectrograph_of(EFOSC) == {
+        "binning": [2, 1],
+        "slit_width": 1.2,
+        "site": {"longitude": -70.7345, "latitude": -29.2584, "height": 2377.0},
+    }
+    assert '# dispersion_axis = "y"    # CHECK: x or y?' in text
+    assert '# slit_angle = "ESO ADA POSANG"' in text
+    assert text.count("# [[spectrograph.setup]]") == 1
+    assert '# where = { grating = "Gr#6" }' in text
+    assert mine.parameters_of("make_flat", EFOSC) == {"normalise": "spectral"}
+    assert mine.dependencies["target"] == ("bias", "flat", "arc", "standard")
+    (arc,) = (rule for rule in mine.rules if rule.type == "arc")
+    assert {"grating", "binning", "shape"} <= set(arc.match)
+
+
+def test_what_is_commented_out_of_a_draft_is_right(tmp_path: Path) -> None:
+    _, text = drafted(tmp_path, sample(EFOSC, {"ESO DPR TYPE": "WAVE"}))
+    start, stop = text.index("[spectrograph]"), text.index("[steps.make_flat]")
+    commented = re.compile(r"^# (?=\[\[|[a-z_]+ = )", re.MULTILINE)
+    path = tmp_path / "filled.toml"
+    path.write_text(text[:start] + commented.sub("", text[start:stop]) + text[stop:])
+    found = instruments.load(path).spectrograph_of(EFOSC)
+    expected = {"dispersion_axis": "y", "dispersion": 1.5, "slit_angle": -71.7}
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_axis_and_binning_of_iraf_are_found(tmp_path: Path) -> None:
+    mine, _ = drafted(tmp_path, sample(IRAF, {"IMAGETYP": "comp"}))
+    assert mine.spectrograph_of(IRAF) == {"dispersion_axis": "y", "binning": [1, 2]}
+    mine, text = drafted(tmp_path, sample(IRAF, {"DISPAXIS": 1}))
+    assert "dispersion_axis" not in mine.spectrograph_of(IRAF)
+    assert "DISPAXIS differs from file to file" in text
+
+
+@pytest.mark.parametrize(("card", "angstrom"), [(650.0, 6500.0), (6500, 6500.0)])
+def test_central_wavelength_is_found(
+    tmp_path: Path, card: float, angstrom: float
+) -> None:
+    mine, text = drafted(tmp_path, sample({**IRAF, "CENWAVE": card}))
+    assert mine.spectrograph_of({"CENWAVE": card})["central_wavelength"] == angstrom
+    assert f"# CHECK: {card} " in text
+
+
+def test_arcs_and_flats_are_told_by_lamps_alone(tmp_path: Path) -> None:
+    lit = [{"CLAMP1": 1, "CLAMP2": 1}, {"CLAMP3": 1}, {"IMAGETYP": "BIAS"}]
+    mine, text = drafted(tmp_path, sample(ALFOSC, *lit))
+    found = [mine.classify({**ALFOSC, **cards})[0] for cards in ({}, *lit)]
+    assert found == ["object", "arc", "flat", "bias"]
+    # A lamp that was on in no frame of the sample.
+    assert mine.classify({**ALFOSC, "CLAMP2": 1})[0] is None
+    assert mine.dependencies["target"] == ("bias", "flat", "arc")
+    assert {rule.type for rule in mine.rules} == {"bias", "flat", "arc"}
+    assert "# CHECK: told by lamps alone; which of them are for a flat?" in text
+    assert "the lists of lines of He+Ne" in text
+
+
+def test_arcs_are_told_by_lamps_where_nothing_says_what_a_frame_is(
+    tmp_path: Path,
+) -> None:
+    cards = {k: v for k, v in ALFOSC.items() if k != "IMAGETYP"}
+    mine, _ = drafted(tmp_path, sample(cards, {"CLAMP1": 1}))
+    assert mine.classify({**cards, "CLAMP1": 1})[0] == "arc"
+    assert mine.classify(cards)[0] is None
+
+
+def test_keywords_that_may_be_meant_instead_are_named(tmp_path: Path) -> None:
+    changes = ({"OBJECT": "Arcs", "LAMPSTAJ": "on"}, {"OBJECT": "Bias"})
+    _, text = drafted(tmp_path, sample(KAST, *changes))
+    assert "# CHECK: grating is that of GRISM_N; there are also GRATNG_N." in text
+    assert "slit_width = \"SLIT_N\"    # CHECK: in arcsec? It is '2.0 arcsec'." in text
+    assert "the lists of lines of Neon" in text
+
+
+@pytest.mark.parametrize("grating", ["MIRROR", "Open (Lyot)", "Free", "none", None])
+def test_camera_is_no_spectrograph(tmp_path: Path, grating: str | None) -> None:
+    mine, text = drafted(tmp_path, [gmos(GRATING=grating), gmos(OBSTYPE="FLAT")])
+    assert "[spectrograph]" not in text
+    assert mine.steps == {}

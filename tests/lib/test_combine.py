@@ -242,3 +242,42 @@ def test_combine_ndds_of_a_sum_that_is_too_large_is_wide():
     made = combine_ndds(given, method="sum")
     assert made.dtype == np.float64
     np.testing.assert_allclose(made.data, 1.5e39, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-9])
+def test_weighted_mean_of_one_frame_alone_is_refused(tiny):
+    ndds = frames(3, variance=np.full((30, 20), 9.0))
+    ndds[1].variance = np.full((30, 20), tiny)
+    with pytest.raises(ParameterError, match=r"variance of b\.fits .*add_variance"):
+        combine_ndds(ndds, method="weighted", names=["a.fits", "b.fits", "c.fits"])
+    combine_ndds(ndds, method="weighted", weights=[1, 1, 1])
+
+
+def test_weighted_mean_of_frames_without_any_noise_has_equal_weights():
+    ndds = frames(3, variance=np.zeros((30, 20)))
+    result = combine_ndds(ndds, method="weighted")
+    np.testing.assert_allclose(result.data, np.mean([n.data for n in ndds], axis=0))
+
+
+def test_weighted_mean_of_very_unequal_frames_is_made():
+    ndds = frames(2, variance=np.full((30, 20), 9.0))
+    ndds[1].variance = np.full((30, 20), 9e3)
+    result = combine_ndds(ndds, method="weighted")
+    np.testing.assert_allclose(result.variance, 9 / 1.001, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("reject", "n", "is_short"),
+    [
+        ("sigclip", 17, True), ("sigclip", 18, False), ("percentile", 4, True),
+        ("percentile", 5, False), ("noise", 3, False),
+    ],
+)  # fmt: skip
+def test_rejection_that_can_find_nothing_in_so_few_frames_says_so(
+    reject, n, is_short, caplog
+):
+    ndds = frames(n)
+    ndds[0].data[3, 4] = 1e6
+    result = combine_ndds(ndds, method="mean", reject=reject)
+    assert ("leaves nothing out of" in caplog.text) == is_short
+    assert (result.data[3, 4] > 1000) == is_short

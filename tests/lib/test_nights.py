@@ -219,6 +219,35 @@ def stack_pulls(night):
     return ((ndd.data - truth) / np.sqrt(ndd.variance)), sky
 
 
+def pulls_of_sums(night, size, *, covariance=True):
+    """Give the pulls of sums over squares of the sky, of the stack."""
+    ndd, sky = night.deep[0], stack_pulls(night)[1]
+    error = np.asarray(ndd.data, float) - night.truth.image(night.first)
+    # The level is that of the first image, whose error all pixels share.
+    error -= np.median(error[sky])
+    ny, nx = (n // size for n in SHAPE)
+    inside, sums, variance = (
+        np.where(sky, plane, 0)[: ny * size, : nx * size]
+        .reshape(ny, size, nx, size)
+        .sum(axis=(1, 3))
+        for plane in (sky, error, np.asarray(ndd.variance))
+    )
+    if covariance:
+        variance = variance * image.noise_factor(ndd.tables["COVARIANCE"], size)
+    whole = inside == size**2
+    return sums[whole] / np.sqrt(variance[whole])
+
+
+# 1870, 600 and 220 squares: the widths are known to 1.6, 2.9 and 4.8 per cent. The
+# dithers are nearly whole pixels, so that neighbours share little.
+@pytest.mark.parametrize(("size", "near"), [(3, 0.06), (5, 0.09), (8, 0.1)])
+def test_errors_of_sums_are_right_with_the_covariances(night, size, near):
+    pulls = pulls_of_sums(night, size)
+    assert len(pulls) > 13000 / size**2
+    assert pulls.std() == pytest.approx(1, abs=near)
+    assert pulls_of_sums(night, size, covariance=False).std() > 1 + near
+
+
 def test_rays_and_trails_are_gone_from_the_stack(night):
     pull, sky = stack_pulls(night)
     assert np.abs(pull[sky]).max() < 7

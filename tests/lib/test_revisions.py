@@ -27,7 +27,7 @@ from astropy.wcs import WCS
 from ndmapper import config
 from ndmapper.cli.catalogue import library_steps
 from ndmapper.data import DataFile, NDLater, PlainFile
-from ndmapper.lib import ccd, combine, cosmetics, image
+from ndmapper.lib import ccd, combine, cosmetics, image, spec
 from ndmapper.lib.calibrator import calibrate_image
 
 STORED = Path(__file__).with_name("revisions.json")
@@ -119,12 +119,25 @@ def without_bias(files):
     return ccd.subtract_bias(files, bias=noisy("bias.fits", step=7))
 
 
+def unequal(files):
+    """Take one frame for noisier than the others, and mask a part of it."""
+    other = files[2].copy()
+    other[0].variance[:] *= 50
+    other[0].mask[:8] = True
+    other.filename = "unequal.fits"
+    return [files[0], files[1], other, files[3]]
+
+
 def combined(folder):
     files = frames(light=256)
     for n, method in enumerate(("mean", "median", "sigclip")):
         yield combine.combine(files, combined=f"{n}.fits", method=method)
     yield combine.combine(files, combined="s.fits", method="mean", scale=[1, 2, 0.5, 1])
-    yield combine.combine(without_bias(files), combined="b.fits", method="mean")
+    bare = without_bias(files)
+    yield combine.combine(bare, combined="b.fits", method="mean")
+    places = {str(bare[0].idents[0]): f"[1:{NX},1:{NY}]"}
+    mosaics = image.make_mosaic(bare, places=places)
+    yield combine.combine(mosaics, combined="m.fits", method="mean")
 
 
 def darks(folder):
@@ -133,6 +146,7 @@ def darks(folder):
     yield ccd.make_dark(
         without_bias(files), dark="b.fits", method="mean", exposure=100.0
     )
+    yield ccd.make_dark(unequal(files), dark="u.fits", exposure=100.0)
 
 
 def dark(folder):
@@ -152,6 +166,7 @@ def flats(folder):
         files, flat="spectral.fits", normalise="spectral", method="mean",
         slit_degree=2, slit_degree_along=1, knot_spacing=16.0,
     )  # fmt: skip
+    yield ccd.make_flat(unequal(files), flat="u.fits", normalise="plain")
     # Most of the second frame is saturated, which does not count for its scale.
     burnt = files[1].copy()
     burnt[0].data[:24] *= 4
@@ -353,6 +368,9 @@ def stacked(folder):
         ({"method": "mean"}, {"covers": "first"}, {"shared": ["d1.fits"]})
     ):
         yield image.stack_images(names, stack=f"{n}.fits", **words)
+    bare = ccd.subtract_bias(names, bias=starry("bias.fits"))
+    places = {str(bare[0].idents[0]): "[1:64,1:64]"}
+    yield image.stack_images(image.make_mosaic(bare, places=places), stack="m.fits")
 
 
 def together(folder):
@@ -466,6 +484,11 @@ def running_sky(folder):
             names[2], sky=names, neighbours=3, out_names=f"y{n}.fits", **words
         )
         yield raised(made, f"z{n}.fits")
+    bare = ccd.subtract_bias(names, bias=starry("bias.fits"))
+    made = image.subtract_sky(
+        bare[2], sky=bare, neighbours=3, scale="none", out_names="b.fits"
+    )
+    yield raised(made, "c.fits")
 
 
 def object_mask(folder):
@@ -519,6 +542,131 @@ def illuminated(folder):
     yield image.apply_illumination(starry("x.fits"), illumination="i.fits")
 
 
+def starlike(name, level, **header):
+    """Write a spectrum of a hot star, that of Feige 66 by default."""
+    wavelengths = 3500.0 + 2.0 * np.arange(1000)
+    data = np.round(level * (wavelengths / 5000) ** 0.25) + 0.137
+    ndd = NDLater(data, variance=data + 16.0, unit="electron")
+    ndd = spec.with_wavelengths(ndd, wavelengths, "air")
+    df = DataFile(name, mode="new", data=[ndd])
+    cards = {
+        "OBJECT": "Feige 66", "RA": 189.348, "DEC": 25.067, "EXPTIME": 30.0,
+        "DATE-BEG": "2015-05-20T06:12:16",
+    }  # fmt: skip
+    for key, value in (cards | header).items():
+        df.meta[key] = value
+    df.save()
+    return name
+
+
+LICK = {"longitude": -121.6428, "latitude": 37.3414, "height": 1283.0}
+ON_LICK = {"spectrograph": {"site": LICK, "extinction": "mtham"}}
+
+
+def velocity(folder):
+    made = spec.correct_velocity(starlike("x.fits", 1000), **ON_LICK)
+    ndd = made[0].copy()
+    # That is what it changes, by 7e-5.
+    change = spec.wavelengths_of(ndd).values - 3500.0 - 2.0 * np.arange(1000)
+    ndd.data = np.round(change * 100, 1)
+    DataFile("y.fits", mode="new", data=[ndd]).save()
+    yield from (made, "y.fits")
+
+
+def scaled(df, factor):
+    """Scale a spectrum, so that five digits of its variance are no zeros."""
+    ndd = df[0].copy()
+    variance = np.asarray(ndd.variance) * factor**2
+    made = NDLater(ndd.data * factor, variance=variance, flags=ndd.flags)
+    DataFile("scaled.fits", mode="new", data=[made]).save()
+    yield "scaled.fits"
+
+
+def response(folder):
+    names = [starlike("x.fits", 9000), starlike("y.fits", 8000, EXPTIME=33.0)]
+    yield from scaled(spec.make_sensitivity(names, **ON_LICK), 1e15)
+
+
+def fluxes_of_spectra(folder):
+    spec.make_sensitivity([starlike("x.fits", 9000)], sensitivity="s.fits", **ON_LICK)
+    target = starlike("y.fits", 500, EXPTIME=600.0, DEC=10.0)
+    made = spec.apply_sensitivity(target, sensitivity="s.fits", **ON_LICK)
+    yield from scaled(made, 1e18)
+
+
+def means_of_spectra(folder):
+    names = [starlike(f"x{n}.fits", 1000 + 7 * n) for n in range(4)]
+    df = DataFile(names[1], mode="update")
+    df[0].data[500] = 9000
+    df.save()
+    yield spec.combine_spectra(names, combined="a.fits")
+    yield spec.combine_spectra(names, combined="b.fits", step=3.25, scale="median")
+
+
+def absorption(folder):
+    name = starlike("x.fits", 1000)
+    df = DataFile(name, mode="update")
+    df[0].data[400:420] *= 0.75
+    df.save()
+    yield spec.make_telluric(name, bands=[(4290.0, 4350.0)], **ON_LICK)
+
+
+def without_absorption(folder):
+    (made,) = absorption(folder)
+    target = starlike("y.fits", 500, DEC=10.0)
+    yield spec.correct_telluric(target, telluric=made, **ON_LICK)
+
+
+def slit_frame(name):
+    """Write a slit with a tilted line and a star, and the wavelengths of its pixels."""
+    y, x = np.mgrid[0:40, 0:64]
+    shift = y // 16
+    line = np.exp(-(((x - 30 - shift) / 2.0) ** 2))
+    star = np.exp(-(((y - 20) / 2.5) ** 2))
+    data = np.round(100 + 400 * line + 5000 * star) + (7 * x + 5 * y) % 16
+    ndd = NDLater(data.astype(np.float64), variance=data + 16.0, unit="electron")
+    DataFile(name, mode="new", data=[ndd]).save()
+    waves = NDLater(5000.0 + 2 * (x - shift) + 1e-3 * (x - shift) ** 2)
+    waves.meta["WAVETYPE"] = "AWAV"
+    DataFile("waves.fits", mode="new", data=[waves]).save()
+    return name
+
+
+def slit_sky(folder):
+    name = slit_frame("x.fits")
+    words = {"windows": [(1, 12), (28, 40)], "knot_spacing": 1.0}
+    yield spec.measure_sky(name, wavelengths="waves.fits", **words)
+    yield spec.measure_sky(name, wavelengths=None, out_names="c.fits", **words)
+
+
+def without_slit_sky(folder):
+    name = slit_frame("x.fits")
+    windows = [(1, 12), (28, 40)]
+    made = spec.subtract_sky(name, wavelengths="waves.fits", windows=windows)
+    yield raised(made, "raised.fits")
+
+
+def rectified(folder):
+    yield spec.rectify_wavelength(slit_frame("x.fits"), wavelengths="waves.fits")
+
+
+def traced(folder):
+    yield spec.trace_spectra(slit_frame("x.fits"), reference=None)
+
+
+def extracted(folder):
+    name = slit_frame("x.fits")
+    for method in ("boxcar", "optimal"):
+        yield spec.extract_spectra(
+            name, trace=None, wavelengths="waves.fits", method=method,
+            background="constant", out_names=f"{method}.fits",
+        )  # fmt: skip
+
+
+def tabulated(folder):
+    yield spec.tabulate_spectrum(starlike("x.fits", 1000))
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -558,6 +706,18 @@ CASES = {
     "image.subtract_fringe": without_fringes,
     "image.subtract_sky": running_sky,
     "image.transfer_object_mask": moved_mask,
+    "spec.apply_sensitivity": fluxes_of_spectra,
+    "spec.combine_spectra": means_of_spectra,
+    "spec.correct_telluric": without_absorption,
+    "spec.correct_velocity": velocity,
+    "spec.make_sensitivity": response,
+    "spec.extract_spectra": extracted,
+    "spec.make_telluric": absorption,
+    "spec.measure_sky": slit_sky,
+    "spec.rectify_wavelength": rectified,
+    "spec.subtract_sky": without_slit_sky,
+    "spec.tabulate_spectrum": tabulated,
+    "spec.trace_spectra": traced,
 }
 
 

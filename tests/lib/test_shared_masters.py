@@ -16,9 +16,11 @@ from ndmapper.lib.calibrator import calibrate_image
 from ndmapper.lib.combine import combine
 from ndmapper.lib.image import (
     apply_illumination,
+    make_mosaic,
     stack_images,
     subtract_background,
     subtract_fringe,
+    subtract_sky,
 )
 
 SHAPE = (100, 120)
@@ -83,6 +85,13 @@ class Camera:
         )
         masters = {"bias": self.bias, "flat": self.flat}
         return reduce(self.raws(electrons, n), adc_step=0, **masters, **self.words)
+
+
+def sky_wcs():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cdelt = [-1e-4, 1e-4]
+    return wcs
 
 
 def pull(ndd, truth):
@@ -191,16 +200,40 @@ def test_darks_that_share_a_bias_and_frames_that_share_the_dark(save):
     files = ccd.subtract_dark(frames, dark=dark, **words)
     assert files[0][0].meta["DARKFACT"] == pytest.approx(4)
     stack = combine(files, combined="s.fits", **words)[0]
-    # The bias is in frame and dark, with different signs, which is not followed.
+    assert pull(stack, 0) == pytest.approx(1, abs=0.035)
+    # The bias is in frame and dark, with different signs.
     shared = camera.bias[0].variance[0, 0]
     alone = combine(files, combined="a.fits", shared="none", **words)[0]
     whole = np.median(files[0][0].variance)
     of_dark = 16 * np.median(dark[0].variance)
     own = whole - shared - of_dark
     assert np.median(stack.variance) == pytest.approx(
-        own / 6 + shared + of_dark, rel=0.05
+        own / 6 + (4 - 1) ** 2 * shared + of_dark - 16 * shared, rel=0.05
     )
     assert np.median(alone.variance) == pytest.approx(whole / 6, rel=0.05)
+
+
+@pytest.mark.parametrize("on_grid", [False, True])
+def test_a_dark_of_the_same_exposure_takes_the_noise_of_the_bias_away(on_grid):
+    camera = Camera(save=False, biases=1)
+
+    def exposed(n, name):
+        files = [camera.raw(0, f"{name}{k}.fits") for k in range(n)]
+        for df in files:
+            df[0].wcs = sky_wcs()
+        bare = ccd.subtract_bias(DataFileList(data=files), bias=camera.bias, save=False)
+        return ccd.add_variance(bare, poisson=False, adc_step=0, save=False)
+
+    dark = ccd.make_dark(exposed(9, "d"), dark="dark.fits", save=False)
+    files = ccd.subtract_dark(exposed(6, "o"), dark=dark, save=False)
+    files = ccd.correct_gain(files, save=False)
+    if on_grid:
+        stack = stack_images(files, stack="s.fits", method="mean", save=False)[0]
+    else:
+        stack = combine(files, combined="s.fits", method="mean", save=False)[0]
+    assert pull(stack, 0) == pytest.approx(1, abs=0.035)
+    own = NOISE**2
+    assert np.median(stack.variance) == pytest.approx(own / 9 + own / 6, rel=0.03)
 
 
 def test_flats_that_share_a_bias():
@@ -345,11 +378,18 @@ def test_fringes_and_illumination_are_shared_masters():
     assert np.std(rest / np.sqrt(alone.variance)) > 1.2
 
 
-def test_a_master_that_is_applied_twice_is_told(caplog):
-    camera = Camera()
-    files = ccd.apply_flat(camera.frames(1000, n=3), flat=camera.flat, again=True)
-    combine(files, combined="a.fits")
+def test_a_master_that_is_applied_twice_is_told_and_counts_twice(caplog):
+    camera = Camera(save=False, lamp=5e3)
+    files = camera.frames(1000, n=6)
+    files = ccd.apply_flat(files, flat=camera.flat, again=True, save=False)
+    for df in files:
+        df[0].wcs = sky_wcs()
+    words = {"method": "mean", "save": False}
+    stack = combine(files, combined="a.fits", **words)[0]
     assert "flat.fits was applied to ffgvbx0.fits 2 times" in warnings_of(caplog)
+    assert pull(stack, 1000 / SENSITIVITY) == pytest.approx(1, abs=0.035)
+    grid = stack_images(files, stack="g.fits", **words)[0]
+    assert pull(grid, 1000 / SENSITIVITY) == pytest.approx(1, abs=0.035)
 
 
 @pytest.mark.parametrize("kind", ["sum", "grid"])
@@ -362,10 +402,7 @@ def test_masters_that_cannot_be_followed_are_told(kind, caplog):
             made.append(combine(files, combined=f"{name}.fits", method="sum"))
             continue
         for df in files:
-            wcs = WCS(naxis=2)
-            wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-            wcs.wcs.cdelt = [-1e-4, 1e-4]
-            df[0].wcs = wcs
+            df[0].wcs = sky_wcs()
         made.append(stack_images(files, stack=f"{name}.fits"))
     stack = combine(DataFileList(data=made), combined="c.fits")[0]
     # Those that the header of the first one names are not meant.
@@ -373,3 +410,184 @@ def test_masters_that_cannot_be_followed_are_told(kind, caplog):
     why = "has another part" if kind == "sum" else "is at other pixels"
     for name in ("bias", "flat"):
         assert f"{name}.fits, the {name} of 2 frames, {why}" in warnings_of(caplog)
+
+
+def halves(df, name):
+    """Write a file with two amplifiers, of which one is turned round, and a gap."""
+    parts = []
+    for ident, (columns, section) in enumerate(
+        [(slice(0, 60), "[1:60,1:100]"), (slice(60, 120), "[124:65,1:100]")], 1
+    ):
+        turn = slice(None, None, -1 if ident == 2 else 1)
+        planes = [
+            None if plane is None else np.array(plane[:, columns][:, turn])
+            for plane in (df[0].data, df[0].variance)
+        ]
+        ndd = NDLater(planes[0], variance=planes[1], unit=df[0].unit, ident=ident)
+        ndd.meta.update(dict(df[0].meta) | {"DETSEC": section, "GAIN": 1.0 + ident})
+        parts.append(ndd)
+    made = DataFile(name, data=parts, mode="overwrite")
+    made.save()
+    return DataFile(name)
+
+
+@pytest.fixture
+def halved():
+    """Give a camera of two amplifiers, whose flat adds as much as frames have."""
+    camera = Camera(lamp=3e3)
+    camera.bias = halves(camera.bias, "bias2.fits")
+    camera.flat = halves(camera.flat, "flat2.fits")
+    return camera
+
+
+def two_halves(camera, n=3, electrons=3000):
+    raws = [halves(camera.raw(electrons, "x.fits"), f"two{k}.fits") for k in range(n)]
+    files = camera.without_bias(DataFileList(data=raws))
+    return ccd.apply_flat(files, flat=camera.flat)
+
+
+MOVES = {"2": (0.3, -0.6, 0.5)}
+
+
+@pytest.mark.parametrize("save", [True, False], ids=["files", "memory"])
+@pytest.mark.parametrize("moves", [None, MOVES], ids=["whole", "moved"])
+def test_a_stack_of_mosaics_is_the_mosaic_of_stacks(halved, moves, save, caplog):
+    halved.words = {} if save else {"save": False}
+    files = two_halves(halved)
+    words = {"method": "mean", **halved.words}
+    mosaics = make_mosaic(files, moves=moves, **halved.words)
+    stack = combine(mosaics, combined="s.fits", **words)[0]
+    # Gains of parts that are interpolated are not known of each pixel.
+    names = ["bias2.fits", "flat2.fits"] if moves is None else ["flat2.fits"]
+    assert [stack.meta.get(f"SHARED{n}") for n in (1, 2)] == [*names, None][:2]
+    parts = combine(files, combined="p.fits", **words)
+    expected = make_mosaic(parts, moves=moves, **halved.words)[0]
+    known = np.isfinite(expected.variance)
+    # Where pixels are interpolated, values are not those that the flat divided.
+    near = 5e-6 if moves is None else 0.1
+    np.testing.assert_allclose(
+        stack.variance[known], expected.variance[known], rtol=near
+    )
+    typical = np.median(stack.variance[known] / expected.variance[known])
+    assert typical == pytest.approx(1, rel=1e-2)
+    assert known.sum() > 11000
+    assert ("bias2.fits" in warnings_of(caplog)) == (moves is not None)
+    assert "flat2.fits" not in warnings_of(caplog)
+    alone = combine(mosaics, combined="a.fits", shared="none", **words)[0]
+    assert np.median(alone.variance[known] / stack.variance[known]) < 0.7
+
+
+def test_places_on_a_mosaic_that_were_given_are_those_of_its_masters(halved):
+    halved.words = {"save": False}
+    files = two_halves(halved)
+    places = {"1": "[61:120,1:100]", "2": "[1:60,1:100]"}
+    mosaics = make_mosaic(files, places=places, save=False)
+    stack = combine(mosaics, combined="s.fits", method="mean", save=False)[0]
+    parts = combine(files, combined="p.fits", method="mean", save=False)
+    expected = make_mosaic(parts, places=places, save=False)[0]
+    np.testing.assert_allclose(stack.variance, expected.variance, rtol=5e-6)
+
+
+def test_what_was_divided_by_after_the_mosaic_divides_its_masters(halved):
+    halved.words = {"save": False}
+    mosaics = make_mosaic(two_halves(halved), save=False)
+    shape = mosaics[0][0].shape
+    ndd = NDLater(np.full(shape, 0.5), variance=np.full(shape, 1e-8), ident=1)
+    ndd.meta.update({"FLATNORM": "plain", "FLATKIND": "illumination"})
+    light = DataFile("light.fits", data=[ndd], mode="overwrite")
+    bright = apply_illumination(mosaics, illumination=light, save=False)
+    words = {"method": "mean", "save": False}
+    stack = combine(mosaics, combined="s.fits", **words)[0]
+    twice = combine(bright, combined="t.fits", **words)[0]
+    assert [twice.meta[f"SHARED{n}"] for n in (1, 2, 3)] == [
+        "bias2.fits", "flat2.fits", "light.fits",
+    ]  # fmt: skip
+    ratio = np.asarray(twice.variance) / np.asarray(stack.variance)
+    assert np.nanmedian(ratio) == pytest.approx(4, rel=1e-3)
+
+
+def test_factors_of_the_extensions_of_a_mosaic_are_followed(halved):
+    halved.words = {"save": False}
+    files = two_halves(halved)
+    pattern = halved.master(STRUCTURE, 900.0, "fringe.fits", unit="electron")
+    fringe = halves(pattern, "fringe2.fits")
+    # As fits may find them: another scale for each extension.
+    bare = [subtract_fringe(files, fringe=fringe, scale=s, save=False) for s in (1, 3)]
+    for one, other in zip(*bare, strict=True):
+        second = other[1]
+        one[1].data, one[1].variance = second.data, second.variance
+        one[1].meta["FRNSCALE"] = 3.0
+    mosaics = make_mosaic(bare[0], save=False)
+    assert "FRNSCALE" not in mosaics[0][0].meta
+    stack = combine(mosaics, combined="s.fits", method="mean", save=False)[0]
+    parts = combine(bare[0], combined="p.fits", method="mean", save=False)
+    expected = make_mosaic(parts, save=False)[0]
+    np.testing.assert_allclose(stack.variance, expected.variance, rtol=5e-6)
+
+
+@pytest.mark.parametrize("kind", ["gains", "background"])
+def test_numbers_of_extensions_that_cannot_be_followed_are_told(halved, kind, caplog):
+    halved.words = {"save": False}
+    files = two_halves(halved, n=2)
+    if kind == "background":
+        files = subtract_background(files, box_size=50, save=False)
+    mosaics = make_mosaic(files, moves=MOVES if kind == "gains" else None, save=False)
+    combine(mosaics, combined="s.fits", save=False)
+    told = {
+        "gains": "bias2.fits, the bias of 2 frames, was multiplied by numbers of parts",
+        "background": "flat2.fits, the flat of 2 frames, was applied to several levels",
+    }
+    assert told[kind] in warnings_of(caplog)
+
+
+def test_a_mosaic_of_mosaics_is_told(halved, caplog):
+    halved.words = {"save": False}
+    files = make_mosaic(two_halves(halved, n=2), save=False)
+    combine(make_mosaic(files, save=False), combined="s.fits", save=False)
+    assert "flat2.fits, the flat of 2 frames, was put into a mosaic twice" in (
+        warnings_of(caplog)
+    )
+
+
+def test_a_master_that_makes_no_mosaic_is_told(halved, caplog):
+    for name in ("bias2.fits", "flat2.fits"):
+        df = DataFile(name)
+        for ndd in df:
+            del ndd.meta["DETSEC"]
+        df.save(overwrite=True)
+    halved.bias, halved.flat = DataFile("bias2.fits"), DataFile("flat2.fits")
+    files = make_mosaic(two_halves(halved, n=2))
+    stack = combine(files, combined="s.fits")[0]
+    assert "flat2.fits, the flat of 2 frames, does not fit" in warnings_of(caplog)
+    assert "SHARED1" not in stack.meta
+
+
+@pytest.mark.parametrize(("electrons", "without"), [(5, 0.93), (30000, 0.93)])
+def test_masters_that_went_with_the_sky_are_gone(electrons, without):
+    camera = Camera(save=False, biases=2, lamp=5e4)
+    files = camera.frames(electrons, n=7)
+    bare = subtract_sky(files, sky=files, nearest="list", method="mean", save=False)
+    pulls = [pull(df[0], 0) for df in bare]
+    # 12000 pixels, of which each is in all frames: .7 per cent.
+    assert np.mean(pulls) == pytest.approx(1, abs=0.03)
+    assert [bare[0][0].meta[f"SKYCOM{n}"] for n in (1, 2)] == ["bias.fits", "flat.fits"]
+    claimed = files[0][0].variance * (1 + 1 / 6) / bare[0][0].variance
+    assert np.median(claimed) ** -0.5 < without
+    # Frames on the detector covary by their skies, but not by their masters.
+    stack = combine(bare, combined="s.fits", method="mean", save=False)[0]
+    own = np.median(bare[0][0].variance) / 7
+    assert np.median(stack.variance) == pytest.approx(own, rel=0.02)
+
+
+def test_skies_of_frames_with_another_bias_are_not_taken_for_those_of_one():
+    camera = Camera(save=False)
+    files = camera.frames(5, n=4)
+    camera.bias = camera.master(STRUCTURE, (NOISE / GAIN) ** 2 / 3, "bias2.fits")
+    others = camera.without_bias(camera.raws(5, n=4, name="y"))
+    others = ccd.apply_flat(others, flat=camera.flat, save=False)
+    sky = DataFileList(data=[files[0], *others])
+    words = {"nearest": "list", "method": "mean", "scale": "none", "save": False}
+    bare = subtract_sky(DataFileList(data=[files[0]]), sky=sky, **words)
+    expected = files[0][0].variance + np.mean([df[0].variance for df in others], 0) / 4
+    np.testing.assert_allclose(bare[0][0].variance, expected, rtol=1e-5)
+    assert "SKYCOM1" not in bare[0][0].meta

@@ -6,7 +6,7 @@ import pytest
 
 from ndmapper.numerics import arith
 from ndmapper.numerics.arith import OPERATIONS, Pixels, combine
-from ndmapper.numerics.formulas import BITWISE, FORMULAS, as_float, flag_type
+from ndmapper.numerics.formulas import BITWISE, FORMULAS, as_float, flag_type, narrowed
 
 BY_NUMPY = 1 << 40
 
@@ -350,6 +350,18 @@ def test_small_arrays_never_load_the_compiler():
 )  # fmt: skip
 def test_as_float_is_as_narrow_as_holds_the_numbers(dtype, expected):
     assert as_float(np.zeros(3, dtype)).dtype == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1.0, 2.5], "f4"), ([0.0, 1.0], "f4"), ([-1.0, 1.0], "f4"), ([np.nan, 1], "f4"),
+     ([np.inf, 1.0], "f4"), ([], "f4"), ([1.2e-38, 3.4e38], "f4"), ([1e-41, 1], "f8"),
+     ([1.0, 3.5e38], "f8"), ([1e-60, 1.0], "f8")],
+)  # fmt: skip
+def test_numbers_are_narrowed_where_that_holds_all_of_them(values, expected):
+    found = narrowed(np.array(values, np.float64), np.dtype("f4"))
+    assert found.dtype == expected
+    np.testing.assert_allclose(found, values, rtol=1e-7)
 
 
 def test_subtract_unsigned_does_not_wrap():

@@ -222,3 +222,20 @@ def test_overscan_level_of_one_line_has_the_error_of_its_pixels():
         pulls.append((level[0, 0] - 1000) / np.sqrt(variance[0, 0]))
     # A width of 300 values is known to 4 per cent; Student's of 19 is 1.06.
     assert np.std(pulls) == pytest.approx(1.06, abs=0.13)
+
+
+@pytest.mark.parametrize("method", ["mean", "median", "row"])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1)])
+def test_a_strip_that_does_not_tell_its_noise_is_refused(shape, method):
+    with pytest.raises(ValueError, match="finite pixels do not tell how noisy"):
+        measure_overscan(np.arange(shape[0])[:, None] + 1000.0, method)
+    holes = np.full((5, 3), np.nan)
+    holes[: shape[0], 1] = np.arange(shape[0]) + 1000.0
+    with pytest.raises(ValueError, match="finite pixels do not tell how noisy"):
+        measure_overscan(holes, method)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (3, 1), (2, 2)])
+def test_the_fewest_pixels_have_an_error(shape):
+    pixels = np.array([3.0, 8.0, 1.0, 4.0])[: shape[0] * shape[1]].reshape(shape)
+    assert (measure_overscan(pixels).variance > 0).all()

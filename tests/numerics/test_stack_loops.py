@@ -78,6 +78,37 @@ def test_compiled_loops_of_clean_frames_give_the_same(monkeypatch):
     assert compiled.rejected[7, 9] == 1
 
 
+@pytest.mark.parametrize("method", ["median", "sigclip"])
+@pytest.mark.parametrize("has_variance", [True, False])
+def test_compiled_loops_of_unequal_frames_give_the_same(
+    method, has_variance, monkeypatch
+):
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    rng = np.random.default_rng(8)
+    sigmas = [1, 1, 1, 1.2, 6, 9]
+    data = [rng.normal(100, s, SHAPE).astype("f4") for s in sigmas]
+    data[2][7, 9] = 1e4
+    variance = [np.full(SHAPE, s**2, "f4") for s in sigmas] if has_variance else None
+    flags = [(rng.random(SHAPE) < 0.05).astype("u2") for _ in sigmas]
+    for reject in (None, "noise") if method == "median" else (None,):
+        compiled, plain = both(
+            monkeypatch, data, variance=variance, flags=flags, method=method,
+            reject=reject, doubtful_flag=2,
+        )  # fmt: skip
+        assert_same(compiled, plain)
+
+
+@pytest.mark.parametrize("n", [*range(1, 35), 64, 200])
+def test_network_finds_medians(n):
+    loops = pytest.importorskip("ndmapper.numerics.stack_loops")
+    values = np.random.default_rng(n).normal(size=(n, 100))
+    expected = np.median(values, axis=0)
+    for one, other in loops.median_network(n):
+        values[[one, other]] = np.sort(values[[one, other]], axis=0)
+    found = (values[(n - 1) // 2] + values[n // 2]) / 2
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_threads_give_the_same(monkeypatch):
     data, variance, flags = hostile_frames(4, "f4")
     words = {"method": "sigclip", "variance": variance, "flags": flags}

@@ -45,6 +45,14 @@ def test_median_variance_factor_of_three_is_analytic():
     assert median_variance_factor(3) == pytest.approx(3 * (1 - np.sqrt(3) / np.pi))
 
 
+# The expansion is good to 5e-4.
+def test_median_variance_factor_goes_over_into_its_expansion():
+    first, second = (median_variance_factor(n) for n in (37, 39))
+    assert median_variance_factor(41) == pytest.approx(2 * second - first, rel=1e-3)
+    first, second = (median_variance_factor(n) for n in (38, 40))
+    assert median_variance_factor(42) == pytest.approx(2 * second - first, rel=1e-3)
+
+
 @pytest.mark.parametrize("n", [4, 5, 10, 41, 42])
 def test_median_variance_factor_agrees_with_trials(n):
     trials = np.random.default_rng(n).normal(size=(100_000, n))

@@ -1,9 +1,11 @@
 """chain(): several steps in memory, of which only the last is published."""
 
+import hashlib
 import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.nddata import NDData
 from shared_helpers import edit_pixel_elsewhere
@@ -20,6 +22,8 @@ from ndmapper.errors import (
     UnknownParameterError,
 )
 from ndmapper.io.digest import differences
+from ndmapper.lib import ccd
+from ndmapper.lib.simulate import Night, simulate_night
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
@@ -201,6 +205,84 @@ def test_chain_unsaved_gives_the_product_in_memory(raws):
     assert (str(product), product[0].data[0, 0]) == ("dbx1.fits", 18)
     assert not Path("dbx1.fits").exists()
     assert [e["step"] for e in product.record] == ["subtract", "double"]
+
+
+def test_chain_hands_images_on_without_hashing_them(raws, monkeypatch):
+    def refuse(*args, **keywords):
+        pytest.fail("an image that nobody sees was hashed")
+
+    monkeypatch.setattr(hashlib, "blake2b", refuse)
+    product = chain(subtract, double, shift)("x1.fits", bias="bias.fits")
+    assert product[0].data[0, 0] == 19
+
+
+def test_chain_knows_what_a_function_of_files_did_to_its_input(raws):
+    inside = []
+
+    @run_task(prefix="m", each="file")
+    def meddle(df):
+        inside.append(shift(df, save=False))
+        df[0].data[0, 0] = -1
+        inside.append(shift(df, save=False))
+        df.save("meddled.fits")
+        return df
+
+    chain(double, meddle)("x1.fits")
+    made = [df.record[-1]["inputs"][0] for df in inside]
+    assert made[0] == {"name": "dx1.fits", "key": inside[0].record[0]["key"]}
+    assert made[1]["memory"]
+    assert [e["step"] for e in DataFile("meddled.fits").record] == ["double", "edited"]
+
+
+TEMPLATE = np.full((4, 5), 3.0)
+
+
+@run_task(prefix="k")
+def keep(ndd):
+    """Give an array that the script keeps."""
+    return ndd.replace(data=TEMPLATE)
+
+
+@run_task(prefix="s")
+def spoil(ndd):
+    """Change the input, array and header, where it is."""
+    ndd.data[...] += 1
+    ndd.meta["SPOILT"] = True
+    return NDData(ndd.data)
+
+
+def test_chain_does_not_change_what_a_function_keeps(raws):
+    TEMPLATE[...] = 3.0
+    made = chain(keep, spoil)(raws)
+    assert [df[0].data[0, 0] for df in made] == [4, 4]
+    assert np.all(TEMPLATE == 3)
+
+
+def test_chain_of_the_library_makes_what_its_steps_make(folder, tmp_path):
+    night = Night(amplifiers=2, shape=(40, 32), biases=2, flats=1, science=1)
+    files = simulate_night(tmp_path / "raw", night).files
+    raw, bias, flat = (
+        str(tmp_path / "raw" / files[kind][0]) for kind in ("object", "bias", "flat")
+    )
+    prepare = chain(ccd.subtract_overscan, ccd.trim)
+    bias = prepare(bias)
+    flat = prepare(flat)
+    flat = ccd.make_flat([ccd.correct_gain(flat)], flat="flat.fits", normalise="plain")
+    spoilt = [ccd.subtract_overscan, ccd.trim, ccd.subtract_bias, spoil]
+    whole = [*spoilt[:-1], ccd.add_variance, ccd.correct_gain, ccd.apply_flat]
+    cals = {"subtract_bias": {"bias": bias}, "apply_flat": {"flat": flat}}
+    for name, steps in (("spoilt", spoilt), ("whole", whole)):
+        one = raw
+        for step in steps:
+            one = step(one, outdir=name, **cals.get(step.name, {}))
+        words = {n: cals[n] for n in cals if n in [step.name for step in steps]}
+        made = chain(*steps)(raw, outdir=f"{name}_chain", **words)
+        # Each file that is written between has its parts in another order.
+        for a, b in zip(one, made, strict=True):
+            for part in ("data", "variance", "flags"):
+                np.testing.assert_array_equal(getattr(a, part), getattr(b, part))
+            assert a.meta.tostring() == b.meta.tostring()
+        assert one.record[-1]["key"] == made.record[-1]["key"]
 
 
 def test_chain_in_workers_makes_the_same(raws):

@@ -4,6 +4,7 @@ One HDU of a file that is saved: its form, header and unit.
 What nothing changed is copied byte for byte.
 """
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from ndmapper.io.filemap import HduMap
 from ndmapper.io.filetypes import wants_tiles
 from ndmapper.io.hdu import HduOut, array_header, carried_header, stored_form
 from ndmapper.io.headers import (
+    Header,
     StoredHeader,
     is_array_keyword,
     is_frame_keyword,
@@ -383,12 +385,13 @@ def _is_rescaled(handle: ArrayHandle | None) -> bool:
 
 def _described_like(ndd: NDLater) -> StoredHeader:
     """Make the header of a new variance or flags: the coordinates of the data."""
-    header = ndd.meta.copy()
-    for keyword in dict.fromkeys(header):
-        is_wanted = is_array_keyword(keyword) or is_frame_keyword(keyword)
-        if not is_wanted or keyword == "BUNIT":
-            header.remove(keyword, ignore_missing=True, remove_all=True)
-    return StoredHeader(header=header)
+    cards = [
+        copy.copy(card)
+        for card in ndd.meta.cards
+        if card.keyword != "BUNIT"
+        and (is_array_keyword(card.keyword) or is_frame_keyword(card.keyword))
+    ]
+    return StoredHeader(header=Header(cards))
 
 
 def _filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:

@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data.array import load_before_replaced, with_operands
-from ndmapper.data.content import FileContent, HasContent, flag_no_data, handle_of
+from ndmapper.data.content import (
+    HANDED_ON,
+    FileContent,
+    HasContent,
+    flag_no_data,
+    handle_of,
+)
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import computed
 from ndmapper.data.saving.hdus import PlannedHdu
 from ndmapper.data.saving.plan import changes, is_rearranged, plan_hdus
+from ndmapper.data.tabulated import save_as_table
 from ndmapper.errors import (
     ChecksumError,
     FileAccessError,
@@ -85,16 +92,19 @@ def write_datafile(
     will be appended, which brings all of it to the disk.
     """
     df.content.drop_stale(str(df))
+    _keep_coordinates(df)
     hdus = plan_hdus(df, Path(path))
-    _warn_of_coordinates(df)
     _write(df, Path(path), Path(path), hdus, rows, tables, more=more)
 
 
-def _warn_of_coordinates(df: HasContent) -> None:
-    """Name the coordinates that are lost in a file, which has header cards alone."""
-    for ndd in df.content.images:
+def _keep_coordinates(df: HasContent) -> None:
+    """Save coordinates of spectra as tables, and name those that a file cannot hold."""
+    images = df.content.images
+    for ndd in images:
         held = ndd.content.coordinates
-        if held is not None and held.in_memory:
+        if held is None or not held.in_memory:
+            continue
+        if not save_as_table(ndd, images, df.content.tables):
             log.warning(
                 "the coordinates (%s) of %r in %s are not saved, or not all of them: "
                 "FITS headers cannot hold these", held.kind, ndd, df,
@@ -196,8 +206,8 @@ def write_unpublished(
     Returns the HDUs that were written. If it fails, something of the file may be left.
     """
     df.content.drop_stale(str(df))
+    _keep_coordinates(df)
     hdus = plan_hdus(df, target)
-    _warn_of_coordinates(df)
     what = list(dict.fromkeys(changes(hdus)))
     if not what and is_rearranged(df.content, hdus):
         what = ["extensions"]
@@ -337,20 +347,25 @@ def _connect_array(
     image.forget_unit()
 
 
-def attach_record(df: HasContent, rows: Sequence[Mapping[str, Any]]) -> None:
+def attach_record(
+    df: HasContent, rows: Sequence[Mapping[str, Any]], *, is_handed_on: bool = False
+) -> None:
     """
     Give a product in memory the record of what made it.
 
-    The last entry has no ``content`` yet.
+    The last entry has no ``content`` yet. A product that is only handed on to the next
+    step of a chain cannot be changed in between, so it needs no fingerprint.
     """
     df.content.record = rows
-    df.content.fingerprint = _fingerprint(df)
+    df.content.fingerprint = HANDED_ON if is_handed_on else _fingerprint(df)
 
 
 def unsaved_key(df: HasContent) -> str | None:
     """Return the key of a product in memory that was not changed since it was made."""
     content = df.content
-    if content.fingerprint is None or _fingerprint(df) != content.fingerprint:
+    if content.fingerprint is None or (
+        not content.is_handed_on and _fingerprint(df) != content.fingerprint
+    ):
         return None
     return str(content.record[-1]["key"])
 

@@ -1,6 +1,7 @@
 """Subtracting the bias."""
 
 from ndmapper.data import NDLater
+from ndmapper.data.detector import amplifier_card, amplifier_numbers
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import applied_card, mark_none
 from ndmapper.lib.ccd.readout import keep_digitisation_step
@@ -29,7 +30,8 @@ def subtract_bias(
     -------
     NDLater
         The frame without bias. Its variance contains that of the bias, also where
-        the frame had none before; `add_variance` adds that of the frame.
+        the frame had none before; `add_variance` adds that of the frame. The error of
+        the level of the bias, which all its pixels share, is in the cards BIASERRn.
 
     Raises
     ------
@@ -42,5 +44,11 @@ def subtract_bias(
     check_shape(ndd, bias, "bias")
     result: NDLater = ndd - bias
     result.meta[key] = card
+    for number in amplifier_numbers(result.meta):
+        error = bias.meta.get(amplifier_card("OVSCERR", number))
+        if error is not None:
+            result.meta[amplifier_card("BIASERR", number)] = (
+                error, f"error of the level of the bias of amplifier {number}"
+            )  # fmt: skip
     keep_digitisation_step(ndd, result)
     return result

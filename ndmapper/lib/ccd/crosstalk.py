@@ -17,6 +17,7 @@ from ndmapper.lib.ccd.readout import (
     image_of,
     keep_digitisation_step,
     readouts,
+    saturated_pixels,
     stamp,
 )
 from ndmapper.lib.flagging import flags_with
@@ -153,12 +154,11 @@ def _parts(
     parts = {}
     for index, (ndd, amplifiers) in enumerate(zip(images, known, strict=True)):
         flagged = ndd.flagged("SATURATED")
+        full = saturated_pixels(np.asarray(ndd.data), amplifiers)
         variance = None if ndd.variance is None else np.asarray(ndd.variance, "f8")
         for readout in amplifiers:
             counts = np.asarray(ndd.data, np.float64)[readout.data]
-            doubtful = ~np.isfinite(counts)
-            if readout.saturation is not None:
-                doubtful |= counts >= readout.saturation
+            doubtful = ~np.isfinite(counts) | full[readout.data]
             if flagged is not None:
                 doubtful |= flagged[readout.data]
             name = readout.name

@@ -28,7 +28,7 @@ _SAME = 0.005
 Exposure = Annotated[float | None, Range(gt=0), Unit("s")]
 
 
-@run_task(each="list", outputs="dark", suffix="_dark", options={"revision": 2})
+@run_task(each="list", outputs="dark", suffix="_dark", options={"revision": 3})
 def make_dark(
     files: DataFileList,
     *,

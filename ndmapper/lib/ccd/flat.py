@@ -18,6 +18,7 @@ from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.flagging import flags_with
+from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import OfInstrument, Range, qc, run_task
@@ -39,7 +40,7 @@ _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 5})
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 6})
 def make_flat(
     files: DataFileList,
     *,
@@ -49,7 +50,7 @@ def make_flat(
     high: Annotated[float, Range(gt=0)] = 5.0,
     scale: bool = True,
     threshold: Annotated[float, Range(ge=0)] = 0.2,
-    dispersion_axis: Literal[0, 1] = 1,
+    dispersion_axis: Literal[0, 1] | None = None,
     knot_spacing: Annotated[float, Range(gt=1)] = 30.0,
     slit_degree: Annotated[int, Range(ge=0)] = 8,
     slit_degree_along: Annotated[int, Range(ge=0)] = 3,
@@ -57,6 +58,7 @@ def make_flat(
     edge_margin: Annotated[float, Range(ge=0)] = 3.0,
     least_signal_to_noise: Annotated[float, Range(ge=0)] = 5.0,
     flag_structure: bool = True,
+    spectrograph: SpectrographTable = None,
 ) -> list[NDLater]:
     """
     Combine and normalise flats: ``make_flat(files, flat='name of the product.fits')``.
@@ -80,8 +82,9 @@ def make_flat(
         Scale the frames to the first one before they are combined; lamps drift.
     threshold : float
         Pixels with a lower normalised value are flagged BAD, and 1 in the flat.
-    dispersion_axis : {0, 1}
-        The axis of the array along which wavelength changes.
+    dispersion_axis : {0, 1}, optional
+        The axis of the array along which wavelength changes; by default that of the
+        spectrograph.
     knot_spacing : float
         Distance of the knots of the response [pixel]. Where the lamp has an edge or a
         line, they are closer.
@@ -99,6 +102,8 @@ def make_flat(
         Flag BAD where the lamp has structure that is much finer than the knots: the
         edge of a dichroic, an emission line, fringes. It is part of the response, so
         that the flat does not correct it.
+    spectrograph : mapping, optional
+        Keys of ``[spectrograph]`` that replace those of the instrument's table.
 
     Returns
     -------
@@ -129,12 +134,15 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
+            axis = dispersion_axis
+            if axis is None:
+                axis = spectrograph_of(spectrograph, ndd).axis
             try:
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
                     mask=mask,
-                    dispersion_axis=dispersion_axis,
+                    dispersion_axis=axis,
                     knot_spacing=knot_spacing,
                     illumination_degree=(slit_degree, slit_degree_along),
                     keep_illumination=keep_illumination,
@@ -142,7 +150,7 @@ def make_flat(
                     threshold=threshold,
                     least_signal_to_noise=least_signal_to_noise,
                 )
-                _tell_doubtful(ndd, result, dispersion_axis, flag_structure)
+                _tell_doubtful(ndd, result, axis, flag_structure)
             except ValueError as err:
                 msg = f"{err}{_masked(combined)}"
                 raise ParameterError(msg) from err
@@ -198,16 +206,7 @@ def divide_by_flat(ndd: NDLater, flat: NDLater, *, again: bool = False) -> NDLat
     warn_without_bias(ndd, "its level is divided by the flat as if it were light")
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
-    good = ~unusable & ~_mask(flat)
-    level = float(np.median(values[good])) if good.any() else 0.0
-    if not _LOWEST < level < 1 / _LOWEST:
-        unit = "" if flat.unit is None else f" {flat.unit}"
-        msg = (
-            f"the flat is not normalised: the median of its good pixels is {level:.4g}"
-            f"{unit}, and should be about 1; make it with make_flat, or divide it by "
-            "its level"
-        )
-        raise ParameterError(msg)
+    _refuse_unnormalised(flat, values, ~unusable & ~_mask(flat))
     if unusable.any():
         flat = flat.replace(
             data=np.where(unusable, 1, values),
@@ -230,6 +229,24 @@ def kind_of_flat(flat: NDLater) -> str:
         msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
         raise ParameterError(msg)
     return str(kind)
+
+
+def _refuse_unnormalised(
+    flat: NDLater, values: npt.NDArray[Any], good: npt.NDArray[np.bool_]
+) -> None:
+    """Refuse a flat of which the median is not near 1."""
+    near = good & (values > _LOWEST) & (values < 1 / _LOWEST)
+    if 2 * np.count_nonzero(near) > np.count_nonzero(good):
+        return  # so the median is near, too, and need not be found
+    level = float(np.median(values[good])) if good.any() else 0.0
+    if not _LOWEST < level < 1 / _LOWEST:
+        unit = "" if flat.unit is None else f" {flat.unit}"
+        msg = (
+            f"the flat is not normalised: the median of its good pixels is {level:.4g}"
+            f"{unit}, and should be about 1; make it with make_flat, or divide it by "
+            "its level"
+        )
+        raise ParameterError(msg)
 
 
 def _refuse_other_scale(ndd: NDLater, flat: NDLater) -> None:

@@ -18,6 +18,7 @@ from ndmapper.lib.ccd.readout import (
     keep_digitisation_step,
     readouts,
     stamp,
+    with_scaled_errors,
 )
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.formulas import narrowed
@@ -228,8 +229,4 @@ def _corrected(readout: Readout, curve: Curve) -> Readout:
     if saturation is not None:
         saturation = round(float(curve.correct(saturation)[0]), 2)
     slope = float(curve.slope(np.zeros(1))[0])
-    return replace(
-        readout,
-        saturation=saturation,
-        level_error=round(readout.level_error * slope, 5),
-    )
+    return replace(with_scaled_errors(readout, slope), saturation=saturation)

@@ -15,7 +15,12 @@ from astropy.table import Table
 from ndmapper.data import DataFile, DataFileList, FileName, NDLater
 from ndmapper.data.fold_names import list_names
 from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.ccd.readout import Readout, digitisation_step, readouts
+from ndmapper.lib.ccd.readout import (
+    Readout,
+    digitisation_step,
+    readouts,
+    saturated_pixels,
+)
 from ndmapper.lib.combine import check_frames
 from ndmapper.numerics.noise import gain_from_pairs, noise_of_pair, read_noise_of
 from ndmapper.steps import InstrumentTable
@@ -212,7 +217,7 @@ def _by_amplifier(
         images = []
         for df in frames:
             ndd = df[df.idents.index(first.ident)]
-            bad = _saturated(ndd, amplifiers)
+            bad = saturated_pixels(np.asarray(ndd.data), amplifiers)
             step = digitisation_step(ndd)
             if bias is not None:
                 ndd = ndd - _of(bias, first, index)
@@ -222,15 +227,6 @@ def _by_amplifier(
             images.append(_Frame(data=data, bad=bad, step=step))
         for readout in amplifiers:
             yield first.ident, readout, images
-
-
-def _saturated(ndd: NDLater, amplifiers: Sequence[Readout]) -> npt.NDArray[np.bool_]:
-    found = np.zeros(ndd.shape, np.bool_)
-    values = np.asarray(ndd.data)
-    for readout in amplifiers:
-        if readout.saturation is not None:
-            found[readout.data] = values[readout.data] >= readout.saturation
-    return found
 
 
 def _named(err: ValueError, readout: Readout, ident: Any, files: Files) -> Exception:

@@ -19,6 +19,7 @@ from ndmapper.lib.ccd.readout import (
     pixel_map,
     readouts,
     stamp,
+    with_scaled_errors,
     with_values,
 )
 from ndmapper.numerics.formulas import narrowed
@@ -146,11 +147,10 @@ def correct_gain(
         result.meta,
         [
             replace(
-                r,
+                with_scaled_errors(r, r.gain or 1),
                 gain=1.0,
                 applied_gain=r.gain,
                 saturation=r.saturation and round(r.saturation * (r.gain or 1), 2),
-                level_error=round(r.level_error * (r.gain or 1), 5),
             )
             for r in amplifiers
         ],

@@ -17,6 +17,7 @@ from ndmapper.lib.ccd.readout import (
     image_of,
     keep_digitisation_step,
     readouts,
+    saturated_pixels,
     stamp,
 )
 from ndmapper.lib.flagging import flags_with
@@ -100,7 +101,8 @@ def subtract_overscan(
         amplifiers = _given(ndd, overscan, instrument)
     raw = np.asarray(ndd.data)
     data = raw.astype(np.float32)
-    saturated, doubtful = (np.zeros(ndd.shape, np.bool_) for _ in range(2))
+    saturated = saturated_pixels(raw, amplifiers)
+    doubtful = np.zeros(ndd.shape, np.bool_)
     done = []
     noises = []
     for readout in amplifiers:
@@ -120,8 +122,6 @@ def subtract_overscan(
                 np.float64 if wide else np.float32
             )
         doubtful[readout.data] |= _of(found.doubtful, readout, ndd.shape)
-        if readout.saturation is not None:
-            saturated[readout.data] = raw[readout.data] >= readout.saturation
         noises.append(np.nan if callable(method) else found.scatter)
         mean = float(np.nanmean(_of(found.level, readout, ndd.shape)))
         error = float(np.sqrt(np.nanmean(_of(found.variance, readout, ndd.shape))))

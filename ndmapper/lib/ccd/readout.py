@@ -16,6 +16,7 @@ RDNOISEn its read noise [electron]
 SATURn   the level at which it saturates [unit of the frame]
 OVSCLEVn the overscan level that was subtracted, its mean along the readout [adu]
 OVSCERRn the standard error of that level [unit of the frame]
+BIASERRn that of the level of the bias that was subtracted [unit of the frame]
 ======== ========================================================================
 
 ADCSTEP, without a number, is the step of the digitisation [adu]: 1 where the raw frame
@@ -46,6 +47,7 @@ __all__ = [
     "keep_digitisation_step",
     "pixel_map",
     "readouts",
+    "saturated_pixels",
     "stamp",
 ]
 
@@ -79,6 +81,8 @@ class Readout:
         Mean overscan level that was subtracted [adu].
     level_error : float
         Standard error of that level [unit of the array].
+    bias_error : float or None
+        That of the level of the bias that was subtracted [unit of the array].
     unknown : mapping of str to str
         Why a value is not known, though it was looked for.
     """
@@ -92,6 +96,7 @@ class Readout:
     saturation: float | None = None
     level: float | None = None
     level_error: float = 0.0
+    bias_error: float | None = None
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
 
@@ -110,6 +115,7 @@ _FACTS = dict(
             ("saturation", "saturation level of amplifier {n}"),
             ("level", "[adu] overscan level of amplifier {n}"),
             ("level_error", "error of that level"),
+            ("bias_error", "error of the level of the bias"),
         ),
         strict=True,
     )
@@ -340,6 +346,16 @@ def _check_apart(amplifiers: Sequence[Readout]) -> None:
             raise InstrumentError(msg)
 
 
+def with_scaled_errors(readout: Readout, factor: float) -> Readout:
+    """Multiply the errors of the levels of an amplifier, as its counts are."""
+    bias = readout.bias_error
+    return replace(
+        readout,
+        level_error=round(readout.level_error * factor, 5),
+        bias_error=None if bias is None else round(bias * factor, 5),
+    )
+
+
 def with_values(amplifiers: Sequence[Readout], **values: float | None) -> list[Readout]:
     """
     Let values that a user gave replace those that are known.
@@ -360,6 +376,17 @@ def with_values(amplifiers: Sequence[Readout], **values: float | None) -> list[R
         field: value for field, value in values.items() if value is not None
     }
     return [replace(readout, **given) for readout in amplifiers]
+
+
+def saturated_pixels(
+    values: npt.NDArray[Any], amplifiers: Sequence[Readout]
+) -> npt.NDArray[np.bool_]:
+    """Find pixels that reach the saturation level of their amplifier."""
+    found = np.zeros(values.shape, np.bool_)
+    for readout in amplifiers:
+        if readout.saturation is not None:
+            found[readout.data] = values[readout.data] >= readout.saturation
+    return found
 
 
 def pixel_map(
@@ -408,7 +435,9 @@ def pixel_map(
                 "describe it in the TOML of the instrument"
             )
             raise ParameterError(msg)
-    out = np.full(shape, np.nan, np.float32)
+    whole = tuple(slice(0, n) for n in shape)
+    is_one = [readout.data for readout in amplifiers] == [whole]
+    out = np.full((1,) * len(shape) if is_one else shape, np.nan, np.float32)
     for readout, number in zip(amplifiers, numbers, strict=True):
         out[readout.data] = number
     if np.isnan(out).any():

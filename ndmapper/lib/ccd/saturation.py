@@ -7,7 +7,13 @@ import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
 from ndmapper.errors import MissingPackageError, ParameterError
-from ndmapper.lib.ccd.readout import image_of, pixel_map, readouts, with_values
+from ndmapper.lib.ccd.readout import (
+    image_of,
+    pixel_map,
+    readouts,
+    saturated_pixels,
+    with_values,
+)
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.saturation import find_bleeding
@@ -72,7 +78,7 @@ def flag_saturated(
     level = pixel_map(amplifiers, ndd.shape, lambda r: r.saturation, "saturation")
     values = np.asarray(ndd.data)
     flagged = ndd.flagged("SATURATED")
-    full = values >= level
+    full = saturated_pixels(values, amplifiers)
     if flagged is not None:
         full |= flagged
     bled = np.zeros(ndd.shape, np.bool_)

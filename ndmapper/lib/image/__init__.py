@@ -23,7 +23,7 @@ background, sources
     Measuring and subtracting the background; finding sources.
 aperture, psf, zeropoint
     Fluxes in apertures, and by fits of the PSF; the zero point.
-lightcurves, times
+lightcurves
     Fluxes of given stars in many frames, by time at the barycentre.
 catalogue, placing
     Columns and flags of catalogues, sky positions; measuring sources row by row.

@@ -28,7 +28,7 @@ from ndmapper.lib.image.catalogue import (
     sky_positions,
 )
 from ndmapper.lib.image.placing import measure_rows
-from ndmapper.lib.image.times import Site, TimeIs, airmass_of, frame_time, site_of
+from ndmapper.lib.times import Site, TimeIs, airmass_of, frame_time, site_of
 from ndmapper.numerics.aperture import Level
 from ndmapper.numerics.barycentre import barycentric_julian_date
 from ndmapper.numerics.ensemble import differential, scatter_over_error

@@ -29,6 +29,7 @@ from ndmapper.lib.image.objects import (
     transfer_object_mask,
 )
 from ndmapper.lib.image.stacking import stack_images
+from ndmapper.lib.shared_masters import SKY_CARD, SharedMasters
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.patterns import Matching, relative_level
 from ndmapper.steps import Range, Unit, qc, run_task
@@ -44,7 +45,7 @@ _UNDITHERED = 1.0
 """Frames that are shifted by less [pixel] have their stars on the same pixels."""
 
 
-@run_task(each="file", prefix="y")
+@run_task(each="file", prefix="y", options={"revision": 2})
 def subtract_sky(
     df: DataFile,
     *,
@@ -99,7 +100,9 @@ def subtract_sky(
     -------
     list of NDLater
         The frames without sky. The variance of the sky, that of n frames divided by n,
-        is added to theirs. Pixels of which no frame tells the sky, or of which these
+        is added to theirs; noise of masters (bias, dark, flat) that all of them share,
+        by their records, is in the difference as far as it does not cancel, and SKYCOMn
+        name these masters. Pixels of which no frame tells the sky, or of which these
         disagree, are flagged BAD. Headers have the number of frames (SKYFRAMS), the
         level of the sky (SKYLEVEL), and its error, which all pixels share (SKYERR).
 
@@ -125,7 +128,9 @@ def subtract_sky(
             BlankFrame(sky[n], counterpart(sky[n], ndd, df), _mask_of(masks, n, ndd))
             for n in found.others
         ]
-        results.append(_without_sky(frame, _measure(frame, others, scale, options)))
+        found_sky = _measure(frame, others, scale, options)
+        common = _common_noise(frame, others, found_sky)
+        results.append(_without_sky(frame, found_sky, common))
     return results
 
 
@@ -230,7 +235,53 @@ def _measure(
     )
 
 
-def _without_sky(frame: BlankFrame, sky: _Sky) -> NDLater:
+@dataclass(frozen=True)
+class _Common:
+    """The noise that frame and sky share: what of their variances cancels."""
+
+    excess: Array | float = 0.0
+    masters: Sequence[str] = ()
+
+
+def _common_noise(
+    frame: BlankFrame, others: Sequence[BlankFrame], sky: _Sky
+) -> _Common:
+    """Find what of the noise of masters is in a frame and in all frames of its sky."""
+    images = [one.image for one in (frame, *others)]
+    if not all(image.has("uncertainty") for image in images):
+        return _Common()
+    masters = SharedMasters([one.file for one in (frame, *others)], quiet=True)
+    noises = masters.noises(images)
+    if any(which != 0 for noise in noises for which in noise.plane):
+        return _Common()  # some have other masters
+    squares = np.square(sky.factors)
+    whole = sum(
+        square * np.asarray(image.variance, np.float64)
+        for square, image in zip(squares, images[1:], strict=True)
+    )
+    excess: Array | float = 0.0
+    for noise in noises:
+        plane = noise.planes[0][slice(0, images[0].shape[0])]
+        values: list[Array | float] = [1.0] * len(images)
+        of_sky: Array | float = 1.0
+        share = np.mean(np.multiply(sky.factors, noise.factor[1:]))
+        if noise.is_relative:
+            values = [
+                np.asarray(image.data, np.float64) + level
+                for image, level in zip(images, noise.level, strict=True)
+            ]
+            of_sky, share = sky.data, np.mean(noise.factor[1:])
+        in_frame, *in_sky = (
+            noise.part_of_variance(i) * (plane * value) ** 2
+            for i, value in enumerate(values)
+        )
+        part = sum(s * one for s, one in zip(squares, in_sky, strict=True)) / whole
+        left = plane * (noise.factor[0] * values[0] - share * of_sky)
+        excess = excess + in_frame + part * sky.variance - left**2
+    return _Common(excess, masters.names)
+
+
+def _without_sky(frame: BlankFrame, sky: _Sky, common: _Common) -> NDLater:
     """Subtract a sky, with its variance, and say how good it is."""
     ndd = frame.image
     usable = ~sky.missing
@@ -244,9 +295,9 @@ def _without_sky(frame: BlankFrame, sky: _Sky) -> NDLater:
     if ndd.variance is not None:
         # One frame without variance has no scatter either.
         of_sky = np.where(np.isfinite(sky.variance), sky.variance, 0.0)
-        variance = narrowed(
-            np.asarray(ndd.variance, np.float64) + of_sky, np.dtype("f4")
-        )
+        whole = np.asarray(ndd.variance, np.float64) + of_sky
+        less = np.where(np.isfinite(common.excess) & usable, common.excess, 0.0)
+        variance = narrowed(np.maximum(whole - less, 0.0), np.dtype("f4"))
     bad = sky.missing | sky.doubtful
     result = ndd.replace(
         data=data.astype(kind),
@@ -259,6 +310,8 @@ def _without_sky(frame: BlankFrame, sky: _Sky) -> NDLater:
     result.meta["SKYFRAMS"] = (len(sky.factors), "frames that the sky was made of")
     result.meta["SKYLEVEL"] = (level, "median of the sky that was subtracted")
     result.meta["SKYERR"] = (error, "error of its level, shared by all pixels")
+    for number, name in enumerate(common.masters, start=1):
+        result.meta[f"{SKY_CARD}{number}"] = (name, "its noise went with the sky")
     where = f"[{ndd.ident}]"
     numbers = {
         "sky_level": level, "sky_level_error": error, "rms": rms,

@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFileList, Flag, NDLater
+from ndmapper.data.detector import pixel_keywords
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.alike import check_alike
@@ -61,7 +62,7 @@ _SAMPLE = 256
 """Covariances are averaged over at most so many rows and columns."""
 
 
-@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 2})
+@run_task(each="list", outputs="stack", suffix="_stack", options={"revision": 3})
 def stack_images(
     files: DataFileList,
     *,
@@ -204,7 +205,8 @@ class _Source:
         if not self.noises or not self.image.has("uncertainty"):
             return {}
         rows = middle_rows(self.image)
-        whole = np.asarray(ImageRows(self.image, "uncertainty")[rows], np.float64)
+        read = self._corrected(ImageRows(self.image, "uncertainty")[rows], rows)
+        whole = np.asarray(read, np.float64)
         found = {}
         for number, noise in self.noises.items():
             part = self._from_master(rows, noise)
@@ -229,7 +231,9 @@ class _Source:
             "no_data_flag": no_data,
         }
         data, at_y = np.asarray(part.data), y - rows.start
-        found = resample(data, x, at_y, variance=part.variance, **how)
+        found = resample(
+            data, x, at_y, variance=self._corrected(part.variance, rows), **how
+        )
         deviations = {}
         for number, noise in self.noises.items():
             own = resample(
@@ -250,14 +254,30 @@ class _Source:
 
     def _from_master(self, rows: slice, noise: SharedNoise) -> Array:
         """Compute the variance that is from a master in some rows of the image."""
-        deviation = noise.planes[0][rows] * noise.factor[0]
+        return self._squared(rows, noise) * float(noise.factor[0]) ** 2
+
+    def _corrected(
+        self, variance: npt.NDArray[Any] | None, rows: slice
+    ) -> npt.NDArray[Any] | None:
+        """Correct variances of some rows, in which a master is more than once."""
+        for noise in self.noises.values():
+            more = noise.part_of_variance(0) - float(noise.factor[0]) ** 2
+            if more and variance is not None:
+                left = variance - more * self._squared(rows, noise)
+                # What is no variance stays so.
+                variance = np.where(variance > 0, np.maximum(left, 0), variance)
+        return variance
+
+    def _squared(self, rows: slice, noise: SharedNoise) -> Array:
+        """Compute the square of the deviation that a master makes in some rows."""
+        deviation = noise.planes[0][rows]
         if noise.is_relative:
             deviation = deviation * (
                 np.asarray(ImageRows(self.image, "data")[rows], np.float64)
                 + noise.level[0]
             )
-        variance: Array = deviation**2
-        return variance
+        squared: Array = deviation**2
+        return squared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,6 +397,9 @@ def _combined(
         unit=first.unit,
         meta=first.meta.copy(),
     )
+    # Pixels of the grid are none of an amplifier.
+    for keyword in pixel_keywords(stack.meta):
+        stack.meta.remove(keyword, ignore_missing=True, remove_all=True)
     stack.wcs = grid.wcs
     return stack, rejected
 

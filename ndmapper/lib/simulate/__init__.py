@@ -12,8 +12,12 @@ vignetting, a bad column, cosmic rays, satellite trails and a saturated star. Th
 the recipes of ESO's pipelines reduce within a second; `simulate_muse_night` writes a
 whole night of MUSE, from biases to two exposures, with the tables that it needs.
 
+`SlitSpectrograph` gives frames of a slit spectrograph: sources and sky, arcs, flats.
+
 night, camera, layouts, sky, stars
     The night, its camera and the form of its files, and what the telescope sees.
+slit
+    A slit spectrograph, whose geometry is known.
 hawki, muse, eso
     Frames of ESO instruments, and their primary header.
 """
@@ -25,10 +29,14 @@ from ndmapper.lib.simulate.muse import (
     simulate_muse_night,
 )
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
+from ndmapper.lib.simulate.slit import SlitScene, SlitSource, SlitSpectrograph
 
 __all__ = [
     "MuseDetector",
     "Night",
+    "SlitScene",
+    "SlitSource",
+    "SlitSpectrograph",
     "Truth",
     "simulate_hawki_darks",
     "simulate_hawki_stars",

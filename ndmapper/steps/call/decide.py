@@ -96,6 +96,9 @@ class PlanItem:
         Output to the product that is re-used.
     prelude : tuple of PlanItem
         What is done in memory before it, in a chain of steps.
+    is_handed_on : bool
+        Whether its products go to the next step of a chain, whose function sees only
+        copies of their images, and to nothing else.
     seen : mapping
         Output to the stamp of the file that was there, if any, so that what another
         run makes meanwhile is noticed.
@@ -115,6 +118,7 @@ class PlanItem:
     is_named: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
+    is_handed_on: bool = False
     seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
 
     @property

@@ -663,8 +663,22 @@ class OfInstrument:
     Marks a parameter that depends on the instrument: None is what its table says.
 
     ``Annotated[float | None, OfInstrument()]`` is looked up in the TOML of the
-    instrument of the first input, as ``[steps.NAME]``, before the step runs.
+    instrument of the first input, as ``[steps.NAME]``, before the step runs. With a
+    table, such as ``OfInstrument("spectrograph")``, the mapping that the step takes is
+    that table, as it holds for the first input; what a call gives replaces single keys.
+
+    Parameters
+    ----------
+    table : str
+        The table of the TOML; empty for a value under ``[steps.NAME]``.
     """
+
+    table: str = ""
+
+    @property
+    def completes(self) -> bool:
+        """Whether what a call gives is completed from the table."""
+        return bool(self.table)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -684,8 +698,8 @@ class Parameter:
         Its unit.
     is_table : bool
         Whether it takes what an instrument table says.
-    of_instrument : bool
-        Whether None means what the instrument table says of this step.
+    of_instrument : OfInstrument or None
+        Where the instrument table has it, if the call does not give it.
     """
 
     name: str
@@ -693,7 +707,7 @@ class Parameter:
     default: Any = _EMPTY
     unit: Unit | None = None
     is_table: bool = False
-    of_instrument: bool = False
+    of_instrument: OfInstrument | None = None
 
     @classmethod
     def read(cls, parameter: inspect.Parameter, hint: Any) -> "Parameter":
@@ -712,7 +726,9 @@ class Parameter:
             default=parameter.default,
             unit=next((e for e in extras if isinstance(e, Unit)), None),
             is_table=any(isinstance(e, FromTable) for e in extras),
-            of_instrument=any(isinstance(e, OfInstrument) for e in extras),
+            of_instrument=next(
+                (e for e in extras if isinstance(e, OfInstrument)), None
+            ),
         )
         if not read.required and read.default is not None:
             try:

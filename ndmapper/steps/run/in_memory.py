@@ -3,6 +3,7 @@
 from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
+from ndmapper.io.record import is_of_library
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
 
@@ -24,11 +25,13 @@ def keep_in_memory(
             text.record = rows
             products[output] = text
             continue
-        products[output] = made = DataFile(data=product)
+        # A function of a script may keep the arrays that it gave, and change them.
+        is_ours = item.is_handed_on and is_of_library(entries[output]["tool"])
+        products[output] = made = product if is_ours else DataFile(data=product)
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        attach_record(made, rows)
+        attach_record(made, rows, is_handed_on=item.is_handed_on)
     return products
 
 

@@ -4,6 +4,7 @@ import pytest
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import InstrumentError, ParameterError, UnitError
+from ndmapper.instruments import load
 from ndmapper.lib.ccd import (
     add_variance,
     apply_flat,
@@ -237,6 +238,25 @@ def test_a_flat_is_stale_where_the_table_says_otherwise(tmp_path):
         made()
 
 
+def test_parameters_of_a_table_may_depend_on_the_frame(tmp_path):
+    files = saved_lamps(tmp_path)
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        "schema = 1\n[descriptors]\nshape = { fn = 'shape' }\n"
+        "[[steps.make_flat]]\nnormalise = 'spectral'\n"
+        "[[steps.make_flat]]\nwhere = { shape = '*x*' }\nnormalise = 'plain'\n"
+        "[[steps.make_flat]]\nwhere = { shape = '1x1' }\nnormalise = 'spectral'\n"
+    )
+    with config.using(outdir=str(tmp_path), instrument=str(table)):
+        flat = make_flat(files, flat="flat.fits")
+    assert flat[0].meta["FLATNORM"] == "plain"
+    table.write_text(
+        "schema = 1\n[[steps.make_flat]]\nwhere = { shpe = 1 }\nnormalise = 'plain'\n"
+    )
+    with pytest.raises(InstrumentError, match=r"steps.make_flat.where.*'shpe'"):
+        load(str(table))
+
+
 def flat_of(detector, **words):
     """Make a flat of one frame of a detector with two amplifiers."""
     frame = subtract_bias(detector.trimmed(20000.0), bias=None)
@@ -336,10 +356,9 @@ def test_make_flat_spectral_names_and_flags_where_the_lamp_is_no_help(axis, capl
         frames.append(NDLater(counts, variance=np.maximum(counts, 0) + 16, ident=1))
     files = DataFileList(data=[DataFile(data=[ndd]) for ndd in frames])
     flags = {}
+    words = {"spectrograph": {"dispersion_axis": "y"}} if axis == 0 else {}
     for structure in (True, False):
-        (flat,) = FLAT(
-            files, normalise="spectral", dispersion_axis=axis, flag_structure=structure
-        )
+        (flat,) = FLAT(files, normalise="spectral", flag_structure=structure, **words)
         flags[structure] = (flat.flags if axis == 1 else flat.flags.T)[30]
     assert (flags[True][145:156] == Flag.BAD).all()
     assert not flags[True][30:130].any()

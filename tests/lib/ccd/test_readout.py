@@ -71,7 +71,7 @@ def test_error_names_the_camera_that_no_table_claims():
 def test_error_says_why_no_amplifier_of_a_table_fits():
     with pytest.raises(
         InstrumentError,
-        match=r"left does not fit \(shape '10x10', not '2112x350'\); amplifier right",
+        match=r"left does not fit \(columns 10, not 2112\); amplifier right",
     ):
         readouts(image((10, 10), VERSION="kastb"))
 

@@ -12,6 +12,7 @@ from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib import image
 from ndmapper.lib.image import SourceFlag
+from ndmapper.lib.image.times import frame_time
 from ndmapper.numerics.barycentre import (
     atomic_time,
     barycentric_julian_date,
@@ -190,6 +191,34 @@ def test_conventions_of_headers_are_understood(header, words, seconds):
 def test_times_that_cannot_be_told_are_refused(header, message):
     with pytest.raises(ParameterError, match=message):
         run(frame(0, **header))
+
+
+# 2021-11-07T03:20:00 is MJD 59525.138888...
+@pytest.mark.parametrize(
+    ("header", "apart"),
+    [
+        ({"MJD-OBS": 59525.13888889}, None),
+        ({"MJD-OBS": 59525.139}, None),
+        ({"MJD-OBS": 59525.1}, None),
+        ({"MJD-OBS": 59525.18055556}, "3600"),
+        ({"MJD-OBS": 59524.13888889}, "8.64e+04"),
+        ({"MJD-OBS": 59525.13958333}, "60"),
+        ({"DATE-AVG": "2021-11-07T03:20:30", "MJD-AVG": 59525.13888889}, "30"),
+        ({"DATE-AVG": "2021-11-07T03:20:30", "MJD-AVG": 59525.13923611}, None),
+        ({"DATE-BEG": "2021-11-07T03:20:00", "MJD-BEG": 59525.15}, "960"),
+        ({"DATE-OBS": "2021-11-07", "UT": "03:20:00", "MJD-OBS": 59525.2}, "5280"),
+        ({"DATE-OBS": "2021-11-07", "MJD-OBS": 59525.13888889}, None),
+    ],
+)
+def test_dates_that_contradict_each_other_are_told(header, apart, caplog):
+    header = {"DATE-OBS": "2021-11-07T03:20:00"} | header
+    frame_time(frame(0, **header))
+    told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    if apart is None:
+        assert told == []
+    else:
+        assert len(told) == 1
+        assert f"differ by {apart} s" in told[0]
 
 
 def test_site_is_that_of_the_call_or_of_the_header():

@@ -1,5 +1,6 @@
 """When frames were exposed, and from where: the middle of exposures, by headers."""
 
+import logging
 import math
 import re
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from ndmapper.numerics.barycentre import AtomicTime, atomic_time, site_on_earth
 
 __all__ = ["FrameTime", "Site", "TimeIs", "airmass_of", "frame_time", "site_of"]
 
+log = logging.getLogger(__name__)
+
 TimeIs: TypeAlias = Literal["start", "middle", "end"]
 
 Site: TypeAlias = tuple[float, float, float] | Literal["geocentre"]
@@ -30,6 +33,9 @@ _SAYS_OTHER = re.compile(
     r"\b(mid|middle|centre|center|mean|average|avg|effective|end|stop|clos)|midpoint",
     re.IGNORECASE,
 )
+_APART = 2.0
+"""A date and a Julian date that differ by more are not the same moment [s]."""
+
 _OF_OBSERVER = ("", "TOPOCENTER", "TOPOCENT")
 """Values of TREFPOS of a time that was read where the telescope is."""
 
@@ -54,7 +60,8 @@ def frame_time(
     DATE-AVG is the middle, and so is the mean of DATE-BEG and DATE-END. Without them it
     is half of the exposure time after DATE-BEG, or after the time that the instrument's
     table names; that is the start of the exposure, as the FITS standard has it, unless
-    `time_is` or the comment of the card says otherwise.
+    `time_is` or the comment of the card says otherwise. Where MJD-OBS, or that of
+    another date, contradicts the date that is used, there is a warning.
 
     Raises
     ------
@@ -156,7 +163,32 @@ def _scale(df: DataFile) -> str:
 def _read(df: DataFile, keys: tuple[str, ...], scale: str) -> AtomicTime | None:
     """Read the time of cards; None where they have none, or the day alone."""
     found = read_moment([(key, look_up(df, key)) for key in keys], scale)
-    return None if found.time is None or found.is_day else atomic_time(found.time)
+    if found.time is None or found.is_day:
+        return None
+    time = atomic_time(found.time)
+    _warn_of_other(df, keys[0], time, scale)
+    return time
+
+
+def _warn_of_other(df: DataFile, key: str, time: AtomicTime, scale: str) -> None:
+    """Warn of a Julian date that is not the moment of the date that is used."""
+    stem, _, which = key.partition("-")
+    julian = f"MJD-{which}"
+    value = look_up(df, julian)
+    if stem != "DATE" or look_up(df, key) is None or value is None:
+        return
+    found = read_moment([(julian, value)], scale)
+    if found.time is None:
+        return
+    apart = abs(atomic_time(found.time) - time)
+    _, _, decimals = str(value).partition(".")
+    # A number of few decimals is rounded.
+    if apart > max(_APART, 86400 * 0.6 * 10.0 ** -len(decimals)):
+        log.warning(
+            "%s: %s = %r and %s = %r differ by %.4g s; the first is used: if that "
+            "is the wrong one, correct the header",
+            _name(df), key, look_up(df, key), julian, value, apart,
+        )  # fmt: skip
 
 
 def _required(
@@ -175,9 +207,11 @@ def _required(
         raise ParameterError(msg)
     used = [key for key, value in cards if value is not None]
     first = look_up(df, used[0])
+    time = atomic_time(found.time)
+    _warn_of_other(df, used[0], time, scale)
     # A date of its own has the time of day behind it; a Julian date is a number.
     is_whole = not isinstance(first, str) or ":" in first
-    return atomic_time(found.time), used[:1] if is_whole else used[:2]
+    return time, used[:1] if is_whole else used[:2]
 
 
 def _check_comments(df: DataFile, keys: list[str]) -> None:

@@ -1,0 +1,155 @@
+"""The wavelengths of a spectrum, which are its world coordinates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+
+from ndmapper.data import NDLater
+from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
+from ndmapper.errors import ParameterError, ShapeError
+
+__all__ = [
+    "WAVETYPE",
+    "Medium",
+    "WavelengthAxis",
+    "medium_of",
+    "wavelengths_of",
+    "with_wavelengths",
+    "word_of",
+]
+
+Medium = Literal["vacuum", "air"]
+
+WAVETYPE = "WAVETYPE"
+"""Card of an image of wavelengths: WAVE or AWAV, as CTYPE has it of a spectrum."""
+
+_WORDS: Mapping[Medium, str] = {"vacuum": "WAVE", "air": "AWAV"}
+_OF_IRAF = ("", "LINEAR", "LAMBDA")
+
+
+@dataclass(frozen=True)
+class WavelengthAxis:
+    """
+    Wavelengths of the pixels of a spectrum.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        The wavelengths [Angstrom].
+    medium : {'vacuum', 'air'}
+        What they are the wavelengths in.
+    """
+
+    values: npt.NDArray[np.float64]
+    medium: Medium
+
+
+def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
+    """
+    Give the wavelengths of a spectrum.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Spectrum of one axis, with world coordinates.
+
+    Returns
+    -------
+    WavelengthAxis
+        The wavelength of each pixel [Angstrom], and whether in vacuum or in air, by
+        its CTYPE (WAVE or AWAV).
+
+    Raises
+    ------
+    ShapeError
+        If the data have more axes than one.
+    ParameterError
+        If it has no coordinates, or none that are wavelengths.
+    """
+    if ndd.ndim != 1:
+        msg = f"a spectrum has one axis, and the shape of this is {ndd.shape}"
+        raise ShapeError(msg)
+    if (wcs := ndd.wcs) is None:
+        msg = (
+            f"{ndd!r} has no wavelengths: its header has no CTYPE1 (WAVE, AWAV); "
+            "extract it with wavelengths, or set ndd.wcs"
+        )
+        raise ParameterError(msg)
+    low = wcs.low_level_wcs
+    kind = str(low.world_axis_physical_types[0] or "")
+    word, text = spectral_type(wcs)
+    # The coordinates of IRAF have LINEAR or no CTYPE; their unit says what they are.
+    is_wavelength = kind.startswith("em.wl") or word in _OF_IRAF
+    unit = u.Unit(text or "Angstrom")
+    if not is_wavelength or unit.physical_type != "length":
+        msg = f"the axis of {ndd!r} has {kind or word!r} [{unit}], and no wavelengths"
+        raise ParameterError(msg)
+    values = low.pixel_to_world_values(np.arange(ndd.shape[0], dtype=float))
+    angstrom = np.asarray(values, np.float64) * unit.to(u.AA)
+    return WavelengthAxis(angstrom, "air" if word == "AWAV" else "vacuum")
+
+
+def with_wavelengths(
+    ndd: NDLater,
+    wavelengths: npt.ArrayLike,
+    medium: Medium,
+) -> NDLater:
+    """
+    Give a spectrum other wavelengths.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Spectrum of one axis.
+    wavelengths : array_like
+        The wavelength of each pixel [Angstrom].
+    medium : {'vacuum', 'air'}
+        What they are the wavelengths in.
+
+    Returns
+    -------
+    NDLater
+        A copy. Its header has linear coordinates (CRVAL1, CDELT1) if the wavelengths
+        are linear; others are saved as a table of the file (CTYPE1 ends in -TAB).
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many wavelengths as pixels.
+    ParameterError
+        If wavelengths are not finite, or do not rise or fall all the way.
+    """
+    values = np.asarray(wavelengths, np.float64)
+    if ndd.shape != values.shape or values.ndim != 1:
+        msg = f"the wavelengths have shape {values.shape}, and the data {ndd.shape}"
+        raise ShapeError(msg)
+    steps = np.diff(values)
+    if not np.isfinite(values).all() or not (np.all(steps > 0) or np.all(steps < 0)):
+        msg = "wavelengths have to be finite, and to rise or fall from pixel to pixel"
+        raise ParameterError(msg)
+    copied = ndd.copy()
+    copied.wcs = spectral_wcs(values, word_of(medium), "Angstrom")
+    return copied
+
+
+def word_of(medium: Medium) -> str:
+    """Give the word of FITS for wavelengths in a medium."""
+    return _WORDS[medium]
+
+
+def medium_of(wavelengths: NDLater) -> Medium:
+    """Tell whether an image of wavelengths has those in vacuum or in air."""
+    word = str(wavelengths.header_values.get(WAVETYPE) or "").upper()
+    for medium, known in _WORDS.items():
+        if word.startswith(known):
+            return medium
+    msg = (
+        f"the header of {wavelengths!r} does not tell whether its wavelengths are "
+        f"those in vacuum or in air: {WAVETYPE} is {word or 'missing'}, and should be "
+        "WAVE or AWAV"
+    )
+    raise ParameterError(msg)

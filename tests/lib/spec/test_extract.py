@@ -1,0 +1,140 @@
+"""The step that extracts spectra: layout, flags and wavelengths of its products."""
+
+import numpy as np
+import pytest
+
+from ndmapper.data import DataFile, Flag, NDLater, PlainFile
+from ndmapper.errors import ParameterError
+from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
+from ndmapper.lib.spec import extract_spectra, trace_spectra, wavelengths_of
+
+SOURCES = [
+    SlitSource(row=25, flux=6000),
+    SlitSource(row=55, flux=lambda w: 3000 + 2 * (w - 4400)),
+    SlitSource(row=76, flux=800),
+]
+GAP = slice(100, 110)
+
+
+def night(folder, *, sky=0.0, change=None, **words):
+    """Write a frame and its wavelengths; give also the spectrograph and the truth."""
+    slit = SlitSpectrograph(
+        shape=(90, 240), trace_shift=5, tilt=2, nonlinearity=15, gap=(100, 110), **words
+    )
+    scene = slit.science(SOURCES, fwhm=(4, 5), sky=sky)
+    ndd = slit.observe(scene.light, seed=2)
+    if change is not None:
+        change(ndd)
+    frame = DataFile(folder / "f.fits", data=[ndd], mode="new")
+    frame.meta["OBJECT"] = "star"
+    frame.save()
+    image = NDLater(slit.wavelengths(), unit="Angstrom")
+    image.meta["WAVETYPE"] = "AWAV"
+    waves = DataFile(folder / "w.fits", data=[image], mode="new")
+    waves.save()
+    return frame, waves, slit, scene
+
+
+def extracted(frame, slit, **words):
+    given = {"spectrograph": slit.table, "outdir": frame.filename.dir} | words
+    return extract_spectra(frame, reprocess=True, **given)
+
+
+@pytest.mark.parametrize(
+    ("axis", "wavelength", "method"),
+    [("x", "rises", "boxcar"), ("x", "falls", "optimal"), ("y", "falls", "boxcar")],
+)
+def test_each_object_is_an_extension(tmp_path, axis, wavelength, method):
+    words = {"dispersion_axis": axis, "wavelength": wavelength}
+    frame, waves, slit, scene = night(tmp_path, **words)
+    trace = trace_spectra(frame, spectrograph=slit.table, outdir=tmp_path)
+    product = extracted(frame, slit, trace=trace, wavelengths=waves, method=method)
+    assert product.filename.name == "ef.fits"
+    assert product.idents == [1, 2, 3]
+    assert product.meta["OBJECT"] == "star"
+    for n, ndd in enumerate(product):
+        assert ndd.shape == (240,)
+        assert ndd.unit == "electron"
+        assert ndd.meta["OBJNUM"] == n + 1
+        assert ndd.meta["SLITPOS"] == pytest.approx(scene.traces[n, 120] + 1, abs=0.1)
+        assert "DISPAXIS" not in ndd.meta
+        gap = np.zeros(240, np.bool_)
+        gap[GAP] = True
+        assert np.array_equal(np.asarray(ndd.flags) == Flag.NO_DATA, gap)
+        assert np.isnan(ndd.data[gap]).all()
+        pulls = (ndd.data - scene.spectra[n])[~gap] / np.sqrt(ndd.variance[~gap])
+        # 230 columns tell a width to 5 percent, a mean to .07.
+        assert np.std(pulls) == pytest.approx(1, abs=0.2)
+        # The aperture of a boxcar leaves .0004 of the light out: .05 of its error.
+        assert abs(np.mean(pulls)) < 0.3
+        axis_of = wavelengths_of(ndd)
+        assert axis_of.medium == "air"
+        # The trace is right to .03 pixel, and lines shift by 2 pixels in 90.
+        np.testing.assert_allclose(axis_of.values, scene.wavelengths[n], atol=0.02)
+    quality = product.record[-1]["qc"]
+    # Read noise of 4 electrons counts little beside 6000 photons.
+    assert quality["snr_1"] == pytest.approx(np.sqrt(6000), rel=0.1)
+    assert quality["residual_over_noise_1"] == pytest.approx(1, abs=0.05)
+    assert len(list((tmp_path / ".ndmapper" / "figures").iterdir())) >= 3
+
+
+def test_traces_are_found_where_none_are_given_and_wavelengths_are_a_choice(tmp_path):
+    frame, _, slit, _ = night(tmp_path)
+    product = extracted(frame, slit)
+    assert len(product) == 3
+    with pytest.raises(ParameterError, match="has no wavelengths"):
+        wavelengths_of(product[0])
+
+
+def test_background_beside_the_objects_is_subtracted(tmp_path):
+    frame, _, slit, scene = night(tmp_path, sky=200.0)
+    product = extracted(frame, slit, background="linear")
+    for n, ndd in enumerate(product):
+        good = np.isfinite(ndd.data)
+        pulls = (ndd.data - scene.spectra[n])[good] / np.sqrt(ndd.variance[good])
+        assert np.std(pulls) == pytest.approx(1, abs=0.2)
+        assert abs(np.mean(pulls)) < 0.3
+    words = {"spectrograph": slit.table, "outdir": tmp_path}
+    words["trace"] = trace_spectra(frame, objects=1, **words)
+    words["background"] = "constant"
+    far = extracted(frame, slit, windows=[(-20, -14)], **words)
+    assert np.nanmedian(far[0].data) == pytest.approx(6000, rel=0.02)
+    with pytest.raises(ParameterError, match="too few pixels for the background of"):
+        extracted(frame, slit, windows=[(300, 310)], **words)
+
+
+def test_flags_of_pixels_are_those_of_the_columns_that_use_them(tmp_path):
+    def change(ndd):
+        flags = np.zeros(ndd.shape, np.uint16)
+        flags[22, 50] = int(Flag.BAD)  # one pixel of the core
+        flags[20:30, 60] = int(Flag.SATURATED)  # all of it
+        ndd.flags = flags
+        ndd.data[22, 50] = 1e6
+
+    frame, _, slit, scene = night(tmp_path, change=change)
+    for method in ("optimal", "boxcar"):
+        first = extracted(frame, slit, method=method)[0]
+        assert first.flags[50] == 0
+        assert first.data[50] == pytest.approx(
+            scene.spectra[0, 50], abs=4.5 * float(np.sqrt(first.variance[50]))
+        )
+        assert first.flags[60] & Flag.SATURATED
+        assert first.flags[60] & (Flag.BAD | Flag.NO_DATA)
+        assert first.flags[61] == 0
+
+
+def test_errors_name_what_is_wrong(tmp_path):
+    frame, waves, slit, _ = night(tmp_path)
+    trace = trace_spectra(frame, spectrograph=slit.table, outdir=tmp_path)
+    waves[0].meta["WAVETYPE"] = "FREQ"
+    with pytest.raises(ParameterError, match=r"WAVETYPE .* vacuum .WAVE. or in air"):
+        extracted(frame, slit, trace=trace, wavelengths=waves)
+    table = trace.table()
+    table["trace"][0][0] = 200
+    table.write(tmp_path / "off.ecsv")
+    with pytest.raises(ParameterError, match=r"object 1 is off the slit .* 0 to 89"):
+        extracted(frame, slit, trace=PlainFile(tmp_path / "off.ecsv"))
+    small = DataFile(tmp_path / "small.fits", data=[waves[0][:50]], mode="new")
+    small.save()
+    with pytest.raises(Exception, match="wavelengths has shape"):
+        extracted(frame, slit, trace=trace, wavelengths=small)
