@@ -117,7 +117,8 @@ def test_recognise_unknown_header_is_none() -> None:
 
 def test_filename_regexes_are_those_with_distinctive_names() -> None:
     regexes = instruments.filename_regexes()
-    found = [instruments.load(name).filename_regex for name in ("gmos", "muse")]
+    distinctive = ("efosc2", "gmos", "muse")
+    found = [instruments.load(name).filename_regex for name in distinctive]
     assert regexes == found
 
 
