@@ -401,7 +401,9 @@ def _check(found: Identification, match: Match, good: int, max_error: float) -> 
     if not ((slope > 0).all() or (slope < 0).all()):
         reasons.append("the wavelengths neither rise nor fall all along")
     first, last = found.covered
-    if last - first < 0.4 * found.length:
+    everywhere = found.error(np.linspace(0, found.length - 1.0, 100))
+    is_known = float(np.sqrt(np.mean(everywhere**2))) < 3 * max_error
+    if last - first < (0.2 if is_known else 0.4) * found.length:
         reasons.append("the lines that agree are on less than half of the spectrum")
     error = found.error(np.linspace(first, last, 100))
     typical = float(np.sqrt(np.mean(error**2)))

@@ -690,6 +690,24 @@ def wavelength_image(folder):
     yield place
 
 
+def bent(folder):
+    lines = np.array([5577.339, 6300.304, 6363.776])
+    x = np.arange(480)
+    row = sum(
+        3000 * np.exp(-0.5 * ((x - (m - 5500) / 2 - 0.4) / 1.3) ** 2) for m in lines
+    )
+    pixels = np.tile(np.round(row), (16, 1)) + 5 + np.indices((16, 480)).sum(0) % 3
+    sky, waves = NDLater(pixels), NDLater(np.tile(5500.0 + 2 * x, (16, 1)))
+    waves.meta["WAVETYPE"] = "AWAV"
+    DataFile("x.fits", data=[sky], mode="new").save()
+    DataFile("waves.fits", data=[waves], mode="new").save()
+    made = spec.correct_flexure("x.fits", wavelengths="waves.fits")
+    place = DataFile("place.fits", mode="new")
+    place.append(NDLater(np.round(made[0].data, 2) + 0.00137))
+    place.save()
+    yield place
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -731,6 +749,7 @@ CASES = {
     "image.transfer_object_mask": moved_mask,
     "spec.apply_sensitivity": fluxes_of_spectra,
     "spec.combine_spectra": means_of_spectra,
+    "spec.correct_flexure": bent,
     "spec.correct_telluric": without_absorption,
     "spec.correct_velocity": velocity,
     "spec.make_sensitivity": response,

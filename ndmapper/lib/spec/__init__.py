@@ -9,6 +9,8 @@ extinction, standards, table_files
     Tables of the atmosphere and of standard stars; reading their files.
 extract
     Spectra of objects, by boxcar or optimal extraction.
+flexure
+    Wavelengths of a frame, shifted by the lines of its own sky.
 flux, sensitivity, count_rate
     Flux calibration, and the sensitivity that it needs; spectra as count rates.
 output
@@ -38,6 +40,7 @@ from ndmapper.lib.spec.extinction import (
     read_extinction,
 )
 from ndmapper.lib.spec.extract import extract_spectra
+from ndmapper.lib.spec.flexure import correct_flexure
 from ndmapper.lib.spec.flux import apply_sensitivity
 from ndmapper.lib.spec.output import tabulate_spectrum, to_spectrum
 from ndmapper.lib.spec.rectify import rectify_wavelength
@@ -65,6 +68,7 @@ __all__ = [
     "WavelengthAxis",
     "apply_sensitivity",
     "combine_spectra",
+    "correct_flexure",
     "correct_telluric",
     "correct_velocity",
     "differential_refraction",
