@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.numerics.spatial_profile import (
+    LightWithout,
     ProfileKind,
     SpectrumWindow,
     fit_profile,
@@ -26,11 +27,15 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_ROUNDS = 4
+_ROUNDS = {"optimal": 4, "boxcar": 2}
+"""So often profile, variance and cosmic rays are found in turn."""
 _TOLERANCE = 0.1
 """A cosmic ray is brighter than this part of the light of the object around it."""
 _FAR_ABOVE = 2.0
 """Light that is brighter than that of the columns beside by more is no line."""
+_CERTAIN = 25.0
+"""Columns of a lower signal-to-noise ratio have the flux of those around: what pixels
+of a column have in common, as the error of a background, would be in both."""
 _CORE = 0.3
 """The core of a profile is above this part of its peak."""
 _CLIP = 4.0
@@ -95,6 +100,11 @@ class SlitBackground:
             np.einsum("k...,k...->...", self._terms(offset), self.coefficients[:, None])
         )
 
+    def variance_at(self, offset: Array) -> Array:
+        """Give the variance of the background at distances from the trace [pixel]."""
+        terms = self._terms(offset)
+        return np.asarray(np.einsum("knx,xkl,lnx->nx", terms, self.covariance, terms))
+
     def flux_variance(self, weights: Array, offset: Array) -> Array:
         """Give the variance that it adds to sums of pixels with weights."""
         sums = np.einsum("knx,nx->xk", self._terms(offset), weights)
@@ -156,7 +166,7 @@ def extract_boxcar(
     others, so that a bad pixel costs one pixel. The window is larger than the radius.
     The other parameters are those of `extract_optimal`.
     """
-    fit = _Fit.of(window, kind, background, None)
+    fit = _Fit.of(window, kind, background, None, rounds=_ROUNDS["boxcar"])
     upper = np.clip(radius - window.offset + 0.5, 0, 1)
     lower = np.clip(radius + window.offset + 0.5, 0, 1)
     cover = np.where(window.inside, np.maximum(upper + lower - 1, 0), 0)
@@ -201,7 +211,7 @@ def extract_optimal(
     ExtractedSpectrum
         Flux, variance and the profile.
     """
-    fit = _Fit.of(window, kind, background, sigma)
+    fit = _Fit.of(window, kind, background, sigma, rounds=_ROUNDS["optimal"])
     weight = np.where(fit.kept, fit.profile / fit.variance, 0)
     norm = (weight * fit.profile).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -230,15 +240,20 @@ class _Fit:
         kind: ProfileKind,
         background: SlitBackground | None,
         sigma: float | None,
+        *,
+        rounds: int,
     ) -> "_Fit":
         """Fit a profile to the pixels without their background."""
-        level = np.zeros(window.data.shape)
+        level, common = np.zeros((2, *window.data.shape))
         if background is not None:
             level = background.at(window.offset)
             window = replace(window, good=window.good & np.isfinite(level))
             level = np.nan_to_num(level)
+            common = np.nan_to_num(background.variance_at(window.offset))
         window = replace(window, data=window.data - level)
-        profile, variance, base, kept = _optimal(window, kind, sigma)
+        profile, variance, base, kept = _optimal(
+            window, kind, common=common, sigma=sigma, rounds=rounds
+        )
         good = window.good & window.inside
         return cls(
             window=window, level=level, background=background, profile=profile,
@@ -272,22 +287,32 @@ class _Fit:
 
 
 def _optimal(
-    window: SpectrumWindow, kind: ProfileKind, sigma: float | None
+    window: SpectrumWindow,
+    kind: ProfileKind,
+    *,
+    common: Array,
+    sigma: float | None,
+    rounds: int,
 ) -> tuple[Array, Array, Array, Mask]:
-    """Find profile, variance and cosmic rays in turn, from a Gaussian on."""
+    """
+    Find profile, variance and cosmic rays in turn, from a Gaussian on.
+
+    The variance is without the part that is common to the pixels of a column.
+    """
     profile = gaussian_profile(window)
     good = window.good & window.inside
     flux, _ = _weighted_flux(window.data, profile, window.variance, good)
     kept = good
-    for number in range(_ROUNDS):
+    for number in range(rounds):
         # The first profile is a guess, so that light may be far from it.
         limits = (8.0, 0.5) if number == 0 else (sigma or 8.0, _TOLERANCE)
         variance, base = _model_variance(window, np.maximum(flux, 0) * profile, kept)
-        kept = _without_rays(window, profile, variance, good, limits)
-        flux, error2 = _weighted_flux(window.data, profile, variance, kept)
-        if number < _ROUNDS - 1:
-            smooth, is_plain = _of_neighbours(flux, error2)
-            profile = fit_profile(window, smooth, variance, kept & is_plain, kind)
+        kept = _without_rays(window, profile, variance + common, good, limits)
+        flux, _ = _weighted_flux(window.data, profile, variance, kept)
+        if number < rounds - 1:
+            noise = variance + common
+            light, is_plain = _light_without(window.data, profile, noise, kept)
+            profile = fit_profile(window, light, noise, kept & is_plain, kind)
             flux, _ = _weighted_flux(window.data, profile, variance, kept)
     return profile, variance, base, kept
 
@@ -305,26 +330,39 @@ def _weighted_flux(
     return flux, error2
 
 
-def _of_neighbours(flux: Array, variance: Array) -> tuple[Array, Mask]:
+def _light_without(
+    data: Array, profile: Array, variance: Array, good: Mask
+) -> tuple[LightWithout, Mask]:
     """
-    Average the columns on either side, without the column itself.
+    Give the flux of each column as pixels other than each one tell it.
 
-    Columns that stand out from two on either side, as by cosmic rays, do not count;
-    also which they are not.
+    Where that is uncertain, it is the mean of columns on either side that are as
+    uncertain. Also which columns are no spikes of one or two, as of cosmic rays.
     """
     from scipy.ndimage import median_filter
 
-    seen = np.isfinite(variance)
-    if seen.sum() < 3:
-        return flux, seen
-    error = np.sqrt(np.where(seen, variance, 0))
+    weight = np.where(good, profile / variance, 0)
+    norm, total = weight * profile, weight * data
+    others = norm.sum(axis=0) - norm
+    safe = np.where(others > 0, others, 1)
+    value = np.where(others > 0, (total.sum(axis=0) - total) / safe, 0)
+    error2 = np.where(others > 0, 1 / safe, 0)
+
+    flux, whole = _weighted_flux(data, profile, variance, good)
+    seen = np.isfinite(whole)
+    sigma = np.sqrt(np.where(seen, whole, 1))
     middle = median_filter(flux, 5, mode="nearest")
-    plain = seen & (np.abs(flux - middle) <= 5 * error + 0.5 * np.abs(middle))
-    snr = float(np.median(np.abs(flux[seen]) / error[seen]))
-    half = int(np.clip(50 / max(snr, 0.1) ** 2, 2, max(2, flux.size // 8)))
-    own = np.where(plain, flux, 0)
-    counts = _running_sum(plain.astype(np.float64), half) - plain
-    return (_running_sum(own, half) - own) / np.maximum(counts, 1), plain
+    plain = seen & (np.abs(flux - middle) <= 5 * sigma + np.abs(middle))
+    faint = plain & (flux < _CERTAIN * sigma)
+    if faint.any():
+        snr = max(float(np.median(flux[faint] / sigma[faint])), 0.1)
+        half = int(np.clip(50 / snr**2, 2, max(2, flux.size // 8)))
+        own = np.where(faint, flux, 0)
+        count = _running_sum(faint.astype(np.float64), half) - faint
+        mean = (_running_sum(own, half) - own) / np.maximum(count, 1)
+        value = np.where(faint, mean, value)
+        error2 = np.where(faint, 0, error2)
+    return LightWithout(value=value, variance=error2), plain
 
 
 def _running_sum(values: Array, half: int) -> Array:

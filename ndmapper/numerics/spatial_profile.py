@@ -7,7 +7,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ProfileKind", "SpectrumWindow", "fit_profile", "gaussian_profile"]
+__all__ = [
+    "LightWithout",
+    "ProfileKind",
+    "SpectrumWindow",
+    "fit_profile",
+    "gaussian_profile",
+]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -55,6 +61,20 @@ class SpectrumWindow:
     fwhm: Array
 
 
+@dataclass(frozen=True, kw_only=True)
+class LightWithout:
+    """
+    Flux of its column for each pixel, found without this pixel.
+
+    The noise of a pixel would otherwise be in the pixel and in the flux that it is
+    compared with, and be taken for a part of the profile.
+    """
+
+    value: Array
+    # Of the value, by its noise.
+    variance: Array
+
+
 def gaussian_profile(window: SpectrumWindow) -> Array:
     """Give the Gaussian of the width of the window: the part of the light by pixel."""
     return _normalised(_gaussian(window.offset, window.fwhm), window.inside)
@@ -62,7 +82,7 @@ def gaussian_profile(window: SpectrumWindow) -> Array:
 
 def fit_profile(
     window: SpectrumWindow,
-    flux: Array,
+    light: LightWithout,
     variance: Array,
     good: Mask,
     kind: ProfileKind = "empirical",
@@ -74,9 +94,8 @@ def fit_profile(
     ----------
     window : SpectrumWindow
         The pixels.
-    flux : ndarray of float, shape (nx,)
-        Flux in each column, roughly; its noise must not be that of the column itself,
-        or noise that both have in common becomes part of the profile.
+    light : LightWithout
+        The flux of each column.
     variance : ndarray of float, shape (n, nx)
         Variance of the model, without the noise of the pixels.
     good : ndarray of bool, shape (n, nx)
@@ -90,13 +109,13 @@ def fit_profile(
     ndarray of float, shape (n, nx)
         The fraction of the light in each pixel inside of the window; their sum is 1.
     """
-    used = good & window.inside & (flux != 0) & (variance > 0)
+    used = good & window.inside & (light.value != 0) & (variance > 0)
     if used.sum() < 10:
         return gaussian_profile(window)
     if kind == "empirical":
-        shape = _fit_spline(window, flux, variance, used)
+        shape = _fit_spline(window, light, variance, used)
     else:
-        shape = _fit_analytic(window, flux, variance, used, kind)
+        shape = _fit_analytic(window, light, variance, used, kind)
     return _normalised(shape, window.inside)
 
 
@@ -107,7 +126,7 @@ def _normalised(shape: Array, inside: Mask) -> Array:
 
 
 def _fit_spline(
-    window: SpectrumWindow, flux: Array, variance: Array, used: Mask
+    window: SpectrumWindow, light: LightWithout, variance: Array, used: Mask
 ) -> Array:
     """Fit a B-spline by least squares: a tensor product with Legendre polynomials."""
     from scipy.interpolate import BSpline
@@ -121,13 +140,16 @@ def _fit_spline(
     splines = csr_array(BSpline.design_matrix(distance, knots, 3))
     n = splines.shape[1]
 
-    column = np.broadcast_to(np.arange(flux.size), used.shape)[inside]
-    expected, data = flux[column], window.data[inside]
+    n_columns = used.shape[1]
+    column = np.broadcast_to(np.arange(n_columns), used.shape)[inside]
+    expected, data = light.value[inside], window.data[inside]
+    # The square of a noisy flux is too large by its variance.
+    squared = expected**2 - light.variance[inside]
     weight = np.where(used, 1 / np.where(used, variance, 1.0), 0)[inside]
     # Of one coefficient, typically.
     snr = np.sqrt(max(float((weight * data * expected).sum()) * 3 / n_knots, 0))
     degree = next(d for least, d in _DEGREES if snr >= least)
-    u = 2 * column / max(flux.size - 1, 1) - 1
+    u = 2 * column / max(n_columns - 1, 1) - 1
     along = np.polynomial.legendre.legvander(u, degree)
 
     normal = np.zeros((degree + 1, n, degree + 1, n))
@@ -135,7 +157,7 @@ def _fit_spline(
     for k in range(degree + 1):
         target[k] = splines.T @ (weight * expected * data * along[:, k])
         for m in range(k + 1):
-            factor = weight * expected**2 * along[:, k] * along[:, m]
+            factor = weight * squared * along[:, k] * along[:, m]
             block = (splines.T @ (splines * factor[:, None])).toarray()
             normal[k, :, m], normal[m, :, k] = block, block
     square = normal.reshape(target.size, target.size)
@@ -149,17 +171,20 @@ def _fit_spline(
 
 
 def _fit_analytic(
-    window: SpectrumWindow, flux: Array, variance: Array, used: Mask, kind: ProfileKind
+    window: SpectrumWindow,
+    light: LightWithout,
+    variance: Array,
+    used: Mask,
+    kind: ProfileKind,
 ) -> Array:
     """Fit offset, width and its slope along the dispersion, and exponent."""
     from scipy.optimize import least_squares
 
-    u = np.linspace(-1, 1, flux.size)
-    where = np.flatnonzero(used)
-    where = where[:: max(1, where.size // _MOST)]
-    column = where % flux.size
+    u = np.linspace(-1, 1, used.shape[1])
+    where = _sample(used, light.value**2 / np.where(used, variance, np.inf))
+    column = where % used.shape[1]
     offset = window.offset.ravel()[where]
-    expected, width = flux[column], window.fwhm[column]
+    expected, width = light.value.ravel()[where], window.fwhm[column]
     value, error = window.data.ravel()[where], np.sqrt(variance.ravel()[where])
     shape = _gaussian if kind == "gaussian" else _moffat
 
@@ -176,6 +201,15 @@ def _fit_analytic(
     high = np.array([1.0, 1.5, 1.5, 4.0, 10.0])
     best = least_squares(residual, start, bounds=(low, high)).x
     return model(best, window.offset, window.fwhm, u)
+
+
+def _sample(used: Mask, weight: Array) -> npt.NDArray[np.intp]:
+    """Choose pixels to fit: half of them evenly, half where there is most light."""
+    where = np.flatnonzero(used)
+    if where.size <= _MOST:
+        return where
+    brightest = where[np.argsort(-weight.ravel()[where], kind="stable")[: _MOST // 2]]
+    return np.union1d(brightest, where[:: max(1, 2 * where.size // _MOST)])
 
 
 _Shape = Callable[[Array, Array, float], Array]

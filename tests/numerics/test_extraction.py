@@ -121,6 +121,26 @@ def test_cosmic_rays_are_rejected_and_light_is_not(peak):
     )
 
 
+@pytest.mark.parametrize("method", ["empirical", "gaussian", "boxcar"])
+def test_emission_lines_are_neither_cosmic_rays_nor_a_change_of_the_profile(method):
+    def spectrum(w):
+        lines = ((4100, 5000, 1.7), (4300, 50000, 2.0), (4500, 800, 1.8))
+        return 30 + sum(h * np.exp(-0.5 * ((w - c) / s) ** 2) for c, h, s in lines)
+
+    # Their FWHM is 2 pixels and more, at a continuum that is hardly seen.
+    tilted = SlitSpectrograph(shape=(70, 400), trace_shift=8, read_noise=5, tilt=2)
+    source = SlitSource(row=35.2, flux=spectrum)
+    scene = tilted.science([source], fwhm=FWHM, sky=20.0)
+    _, _, pulls = statistics(scene, method, counts=True)
+    assert np.std(pulls) == pytest.approx(1, abs=0.05)
+    bright = scene.spectra[0] > 300
+    assert bright.sum() > 10
+    # The mean of 10 pulls in each of these columns: .3, and less than 1 percent of the
+    # line, since that is tilted over the width of the object.
+    assert np.abs(np.mean(pulls[:, bright])) < 0.4
+    assert np.std(pulls[:, bright]) == pytest.approx(1, abs=0.25)
+
+
 def test_profiles_add_up_and_columns_without_pixels_are_unknown():
     scene = scene_of(300)
     good = np.ones(scene.light.shape, np.bool_)

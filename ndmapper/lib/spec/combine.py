@@ -13,7 +13,7 @@ from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.ccd.dark import exposure_time
 from ndmapper.lib.figures import new_figure
-from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.flagging import flags_with, good_pixels, union_along
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.spec.axis import wavelengths_of, with_wavelengths
 from ndmapper.lib.spec.count_rate import require_pixels
@@ -432,7 +432,7 @@ def _product(
     widths = np.ones(mean.values.shape) if _is_density(first) else np.diff(edges)
     flags: npt.NDArray[Any] = np.array([one.flags for one in placed])
     empty = mean.count == 0
-    bits = np.bitwise_or.reduce(np.where(used | empty, flags, 0), axis=0)
+    bits = union_along(np.where(used | empty, flags, 0))
     made = NDLater(
         mean.values * widths,
         variance=mean.variance * widths**2,

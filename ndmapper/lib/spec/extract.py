@@ -12,8 +12,13 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
-from ndmapper.lib.flagging import flags_with, good_pixels
-from ndmapper.lib.spec.axis import with_wavelengths
+from ndmapper.lib.flagging import flags_with, good_pixels, union_along
+from ndmapper.lib.spec.axis import (
+    WavelengthAxis,
+    medium_of,
+    wavelengths_of,
+    with_wavelengths,
+)
 from ndmapper.lib.spec.trace import TurnedFrame, find_spectra, read_traces
 from ndmapper.lib.spectrograph import SpectrographTable
 from ndmapper.numerics.extraction import (
@@ -73,7 +78,8 @@ def extract_spectra(
         in the frame.
     wavelengths : DataFile, optional
         The wavelength of each pixel [Angstrom]. Its header says by WAVETYPE, WAVE or
-        AWAV, whether in vacuum or in air. Without it, spectra have no wavelengths.
+        AWAV, whether in vacuum or in air. A rectified frame needs none; others have no
+        wavelengths without it.
     method : {'optimal', 'boxcar'}
         Weigh the pixels by the profile of the object, or sum them.
     radius : float, optional
@@ -134,12 +140,17 @@ def extract_spectra(
             share=float(ndd.meta.get("SKYSHARE", 0.0)),
         )  # fmt: skip
         waves = None if wavelengths is None else _counterpart(wavelengths, ndd)
+        rectified = _of_rectified(ndd, frame)
         for number, one in traces:
             found, window = how.extract(number)
             spectrum = _spectrum(ndd, frame, found, window)
             place = one.position(len(found.flux))
             if waves is not None:
                 spectrum = _along(spectrum, frame, waves, place)
+            elif rectified is not None:
+                spectrum = with_wavelengths(
+                    spectrum, rectified.values, rectified.medium
+                )
             for key, value, comment in (
                 ("OBJNUM", number, "number of the object"),
                 ("SLITPOS", round(float(place[len(place) // 2]) + 1, 3),
@@ -210,8 +221,8 @@ class _Extraction:
         if not inside.any():
             msg = (
                 f"object {number} is off the slit of {self.frame.where}: its trace has "
-                f"the rows {place.min():.1f} to {place.max():.1f}, and the slit has "
-                f"{rows.start} to {rows.stop - 1} [pixel, from 0]"
+                f"the rows {np.min(place):.1f} to {np.max(place):.1f}, and the slit "
+                f"has {rows.start} to {rows.stop - 1} [pixel, from 0]"
             )
             raise ParameterError(msg)
         if not inside.all():
@@ -270,7 +281,7 @@ def _spectrum(
     # Good columns have the flags of the pixels they are from, others those of all.
     core = np.abs(window.offset) <= window.fwhm / 2
     counted = core & (found.used | poor)
-    bits = np.bitwise_or.reduce(np.where(counted, flags, 0), axis=0)
+    bits = union_along(np.where(counted, flags, 0))
     # A section of one row or column has a header without the axis along the slit.
     line = ndd[0] if frame.geometry.axis == 1 else ndd[:, 0]
     line = line.replace(
@@ -303,7 +314,7 @@ def _along(
     if not seen.all():
         values = _continued(values, seen)
         spectrum = spectrum.replace(flags=flags_with(spectrum, (~seen, Flag.BAD)))
-    return with_wavelengths(spectrum, values, _medium(waves))
+    return with_wavelengths(spectrum, values, medium_of(waves))
 
 
 def _continued(values: Array, seen: npt.NDArray[np.bool_]) -> Array:
@@ -320,15 +331,16 @@ def _continued(values: Array, seen: npt.NDArray[np.bool_]) -> Array:
     return filled
 
 
-def _medium(waves: NDLater) -> Literal["vacuum", "air"]:
-    word = str(waves.meta.get("WAVETYPE", "")).strip()
-    if word not in ("WAVE", "AWAV"):
-        msg = (
-            f"WAVETYPE in the header of {waves!r} does not say whether its wavelengths "
-            f"are in vacuum (WAVE) or in air (AWAV), but {word!r}"
-        )
-        raise ParameterError(msg)
-    return "vacuum" if word == "WAVE" else "air"
+def _of_rectified(ndd: NDLater, frame: TurnedFrame) -> WavelengthAxis | None:
+    """Give the wavelengths of a frame in which all rows have the same; else None."""
+    along_rows = frame.geometry.axis == 1
+    kind = str(ndd.meta.get("CTYPE1" if along_rows else "CTYPE2", ""))
+    if not kind.startswith(("WAVE", "AWAV")):
+        return None
+    axis = wavelengths_of(ndd[0] if along_rows else ndd[:, 0])
+    if frame.geometry.falls:
+        return WavelengthAxis(axis.values[::-1], axis.medium)
+    return axis
 
 
 def _report(
