@@ -234,13 +234,13 @@ def _missed(
     stops = np.flatnonzero(lost & ~np.concatenate([lost[1:], [False]]))
     for first, last in zip(starts, stops, strict=True):
         # The bands at both sides belong to it, up to where the spline is right.
-        low = places[max(first - 1, 0)]
-        high = places[min(last + 1, places.size - 1)]
+        low = float(places[max(int(first) - 1, 0)])
+        high = float(places[min(int(last) + 1, places.size - 1)])
         if last == first or high - low <= _FEATURE:
             continue
         if found and low <= found[-1][1]:
             low = found.pop()[0]
-        found.append((float(low), float(high)))
+        found.append((low, high))
     return found
 
 
