@@ -1,11 +1,11 @@
 """The response of an instrument by wavelength, as a spline through bands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.numerics.robust import fit_linear
+from ndmapper.numerics.robust import LinearFit, fit_linear
 
 __all__ = ["Bands", "Response", "band_means", "fit_response"]
 
@@ -13,6 +13,13 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _DEGREE = 3
+_ROUNDS = 5
+_STEEP = 0.3
+"""Where a response changes by more over four bands, one that was left out counts."""
+
+_FEATURE = 60.0
+"""What is narrower is a feature of the star, and not of the response [Angstrom]."""
+
 _LEAST_FOR_KNOT = 4
 """Between two knots there are at least so many bands."""
 
@@ -41,6 +48,8 @@ class Response:
         The bands that were used.
     scatter : float
         Standard deviation of the bands beyond their errors.
+    missed : list of (float, float)
+        Ranges in which the spline does not follow the bands.
     """
 
     knots: Array
@@ -49,6 +58,7 @@ class Response:
     offsets: Array
     kept: Mask
     scatter: float
+    missed: list[tuple[float, float]]
 
     def at(self, wavelengths: Array) -> tuple[Array, Array]:
         """Give the logarithm and its variance; NaN beyond the bands."""
@@ -116,9 +126,13 @@ def fit_response(
     spacing: float,
     clip: float,
     spectrum: npt.NDArray[np.intp],
+    in_line: Mask | None = None,
 ) -> Response:
     """
     Fit a spline to the logarithm of ratios in bands, without outliers.
+
+    Where bands beside each other do not agree with it, as at the edge of a dichroic,
+    it gets more knots.
 
     Parameters
     ----------
@@ -133,6 +147,8 @@ def fit_response(
     spectrum : ndarray of int, shape (m,)
         The number of the spectrum that each band is of, from 0; each but the first has
         an offset.
+    in_line : ndarray of bool, shape (m,), optional
+        Bands with lines of the star, for which there are no more knots.
 
     Returns
     -------
@@ -145,19 +161,87 @@ def fit_response(
         If the bands do not determine it.
     """
     knots = _knots(np.unique(centres), limits, spacing)
-    terms = _spline_terms(centres, knots)
-    count = terms.shape[1]
-    others = [spectrum == n for n in range(1, int(np.max(spectrum)) + 1)]
-    terms = np.column_stack([terms, *(one.astype(float) for one in others)])
-    fit = fit_linear(terms, log_ratio, variance, clip=clip)
-    return Response(
+    fit = _fit(knots, centres, log_ratio, variance, clip=clip, spectrum=spectrum)
+    missed = _missed(fit.kept, centres, in_line)
+    for _ in range(_ROUNDS):
+        near = [(centres >= low) & (centres <= high) for low, high in missed]
+        if not near:
+            break
+        more = np.setdiff1d(centres[np.any(near, axis=0)], knots)[1::2]
+        if not more.size:
+            break
+        finer = np.sort(np.concatenate([knots, more]))
+        try:
+            fit = _fit(
+                finer, centres, log_ratio, variance, clip=clip, spectrum=spectrum
+            )
+        except ValueError:
+            break  # more knots than bands
+        knots = finer
+        missed = _missed(fit.kept, centres, in_line)
+    count = knots.size - _DEGREE - 1
+    found = Response(
         knots=knots,
         coefficients=fit.values[:count],
         covariance=fit.covariance[:count, :count],
         offsets=np.concatenate([[0.0], fit.values[count:]]),
         kept=fit.kept,
         scatter=fit.scatter,
+        missed=missed,
     )
+    return replace(found, missed=missed + _missed_at_edges(found, centres))
+
+
+def _missed_at_edges(found: Response, centres: Array) -> list[tuple[float, float]]:
+    """List ranges around bands that were left out where the spline is steep."""
+    lost = centres[~found.kept]
+    if not lost.size:
+        return []
+    reach = 2 * float(np.median(np.diff(np.unique(centres))))
+    low, high = lost - reach, lost + reach
+    ends = found.knots[0], found.knots[-1]
+    rise = found.at(np.clip(high, *ends))[0] - found.at(np.clip(low, *ends))[0]
+    steep = np.abs(rise) > _STEEP
+    return [(float(a), float(b)) for a, b in zip(low[steep], high[steep], strict=True)]
+
+
+def _fit(
+    knots: Array,
+    centres: Array,
+    log_ratio: Array,
+    variance: Array,
+    *,
+    clip: float,
+    spectrum: npt.NDArray[np.intp],
+) -> LinearFit:
+    terms = _spline_terms(centres, knots)
+    others = [spectrum == n for n in range(1, int(np.max(spectrum)) + 1)]
+    terms = np.column_stack([terms, *(one.astype(float) for one in others)])
+    return fit_linear(terms, log_ratio, variance, clip=clip)
+
+
+def _missed(
+    kept: Mask, centres: Array, in_line: Mask | None
+) -> list[tuple[float, float]]:
+    """List ranges of bands beside each other that were left out, but for lines."""
+    counts = np.ones(kept.shape, np.bool_) if in_line is None else ~in_line
+    order = np.argsort(centres[counts], kind="stable")
+    places, lost = centres[counts][order], ~kept[counts][order]
+    found: list[tuple[float, float]] = []
+    # One that happens to agree between two that do not is none.
+    lost[1:-1] |= lost[:-2] & lost[2:]
+    starts = np.flatnonzero(lost & ~np.concatenate([[False], lost[:-1]]))
+    stops = np.flatnonzero(lost & ~np.concatenate([lost[1:], [False]]))
+    for first, last in zip(starts, stops, strict=True):
+        # The bands at both sides belong to it, up to where the spline is right.
+        low = float(places[max(int(first) - 1, 0)])
+        high = float(places[min(int(last) + 1, places.size - 1)])
+        if last == first or high - low <= _FEATURE:
+            continue
+        if found and low <= found[-1][1]:
+            low = found.pop()[0]
+        found.append((low, high))
+    return found
 
 
 def _knots(centres: Array, limits: tuple[float, float], spacing: float) -> Array:

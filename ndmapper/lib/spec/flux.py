@@ -12,7 +12,7 @@ from astropy import units as u
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.flagging import flags_with
+from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.count_rate import (
     FLUX_UNIT,
     air_wavelengths,
@@ -138,16 +138,15 @@ def _calibrated(
             "both in adu"
         )
         raise UnitError(msg)
-    factor, error = _interpolated(response, rate.wavelengths)
+    factor, error, beyond = _interpolated(response, rate.wavelengths)
     flux = rate.values * factor * above
     variance = None
     if rate.variance is not None:
         variance = rate.variance * (factor * above) ** 2 + (flux * error) ** 2
-    beyond = ~np.isfinite(factor)
     if beyond.any():
-        qc(beyond_sensitivity=int(beyond.sum()))
+        qc(without_sensitivity=int(beyond.sum()))
         log.info(
-            "%s: %d of %d pixels are beyond the sensitivity, and flagged",
+            "%s: %d of %d pixels have no sensitivity, and are flagged",
             name, beyond.sum(), beyond.size,
         )  # fmt: skip
     made = ndd.replace(
@@ -162,22 +161,23 @@ def _calibrated(
     return made
 
 
-def _interpolated(response: NDLater, wavelengths: Array) -> tuple[Array, Array]:
-    """Give a sensitivity and its relative error at wavelengths in air."""
+def _interpolated(
+    response: NDLater, wavelengths: Array
+) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Give a sensitivity in air, its relative error, and where it is not known."""
     known = air_wavelengths(response)
     values = np.asarray(response.data, np.float64)
-    if response.variance is None:
-        relative = np.zeros(values.shape)
-    else:
+    relative = np.zeros(values.shape)
+    if response.variance is not None:
         with np.errstate(invalid="ignore", divide="ignore"):
             relative = np.sqrt(np.asarray(response.variance, np.float64)) / values
-    if known[0] > known[-1]:
-        known, values, relative = known[::-1], values[::-1], relative[::-1]
-    found, error = (
-        np.interp(wavelengths, known, part, left=math.nan, right=math.nan)
-        for part in (values, relative)
+    flagged = (~good_pixels(response)).astype(np.float64)
+    order = slice(None) if known[0] < known[-1] else slice(None, None, -1)
+    found, error, lost = (
+        np.interp(wavelengths, known[order], part[order], left=math.nan, right=math.nan)
+        for part in (values, relative, flagged)
     )
-    return found, error
+    return found, error, ~np.isfinite(found) | ~(lost == 0)
 
 
 def _identity(response: NDLater) -> str:

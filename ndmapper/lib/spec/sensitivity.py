@@ -57,8 +57,18 @@ _LINES = (
 )  # fmt: skip
 """Lines of hydrogen and ionised helium of the hot stars that most standards are."""
 
+_LINE_ERROR = 0.05
+"""Relative error of bands with such lines, whose depth depends on resolution."""
+
 _FINE = 10.0
 """Tables of smaller steps are averaged over bands of the step's own [Angstrom]."""
+
+_UNKNOWN = 0.3
+"""A sensitivity of a larger relative error is none."""
+
+_GAP = 200.0
+_CHANGE = 0.3
+"""A change of the logarithm by more, over a gap of so many Angstrom, is told."""
 
 _COVERED = 0.8
 """Bands of which good pixels cover less are not used."""
@@ -83,6 +93,7 @@ class _Standard:
     counts: Array  # rates above the atmosphere
     variance: Array  # of the logarithm of these
     usable: Mask
+    in_line: Mask
 
     @property
     def centres(self) -> Array:
@@ -132,9 +143,10 @@ def make_sensitivity(
         table of the instrument says under ``[spectrograph]``, or a curve of its site.
     mask : sequence of (float, float), optional
         Ranges of wavelength that are not used, in air [Angstrom]; by default those of
-        tellurics, and lines of hydrogen and ionised helium.
+        tellurics.
     line_width : float
-        So far from these lines nothing is used [Angstrom].
+        So far from lines of hydrogen and ionised helium [Angstrom] bands have a further
+        error of 5 percent, so that they count only where there are no others.
     band_width : float
         Width of bands where the table has steps below 10 Angstrom [Angstrom]; else
         bands are those of the table.
@@ -182,7 +194,7 @@ def make_sensitivity(
         msg = "make_sensitivity needs the spectrum of a standard star"
         raise ParameterError(msg)
     curve = extinction_for(extinction, spectrograph)
-    ranges = _masked_ranges(mask, line_width)
+    ranges = _masked_ranges(mask)
     standards = []
     for df in files:
         ndd, name = brightest_spectrum(df), str(df.filename or "the spectrum")
@@ -196,7 +208,8 @@ def make_sensitivity(
         standards.append(
             _in_bands(
                 name, rate, star,
-                airmass=airmass, curve=curve, ranges=ranges, band_width=band_width,
+                airmass=airmass, curve=curve, ranges=ranges, line_width=line_width,
+                band_width=band_width,
             )
         )  # fmt: skip
     _check_units(standards)
@@ -214,16 +227,15 @@ def make_sensitivity(
 
 
 def _masked_ranges(
-    given: Sequence[tuple[float, float]] | None, line_width: float
-) -> list[tuple[float, float]]:
-    if given is not None:
-        wrong = [one for one in given if not one[0] < one[1]]
-        if wrong:
-            msg = f"mask has ranges (first, last), and {wrong[0]} does not rise"
-            raise ParameterError(msg)
-        return list(given)
-    lines = [(x - line_width, x + line_width) for x in _LINES if line_width]
-    return [*TELLURIC_BANDS, *lines]
+    given: Sequence[tuple[float, float]] | None,
+) -> Sequence[tuple[float, float]]:
+    if given is None:
+        return TELLURIC_BANDS
+    wrong = [one for one in given if not one[0] < one[1]]
+    if wrong:
+        msg = f"mask has ranges (first, last), and {wrong[0]} does not rise"
+        raise ParameterError(msg)
+    return given
 
 
 def brightest_spectrum(df: DataFile) -> NDLater:
@@ -280,6 +292,7 @@ def _in_bands(
     airmass: float,
     curve: ExtinctionCurve | None,
     ranges: Sequence[tuple[float, float]],
+    line_width: float,
     band_width: float,
 ) -> _Standard:
     """Average table and spectrum over bands."""
@@ -306,9 +319,14 @@ def _in_bands(
         relative = np.full(low.shape, 1e-4)
     # An error below this is none that a table of fluxes has.
     relative = np.maximum(np.where(usable, relative, np.inf), 1e-8)
+    in_line = np.zeros(low.shape, np.bool_)
+    for line in _LINES if line_width else ():
+        in_line |= (low < line + line_width) & (high > line - line_width)
+    relative[in_line] += _LINE_ERROR**2
     return _Standard(
         name=name, star=star, airmass=airmass, rate=rate, low=low, high=high,
         flux=flux, counts=means.values, variance=relative, usable=usable,
+        in_line=in_line,
     )  # fmt: skip
 
 
@@ -368,6 +386,7 @@ def _fitted(standards: Sequence[_Standard], spacing: float, clip: float) -> Resp
         spacing=spacing,
         clip=clip,
         spectrum=np.concatenate(numbers).astype(np.intp),
+        in_line=np.concatenate([x.in_line[x.usable] for x in standards]),
     )
 
 
@@ -389,7 +408,10 @@ def _product(
         unit=FLUX_UNIT / (first.rate.unit / u.s / u.AA),
         meta=source.meta.copy(),
     )
-    made = made.replace(flags=flags_with(made, (~np.isfinite(value), Flag.NO_DATA)))
+    wrong = ~(log_variance < _UNKNOWN**2)
+    for low, high in fit.missed:
+        wrong |= (first.rate.wavelengths >= low) & (first.rate.wavelengths <= high)
+    made = made.replace(flags=flags_with(made, (wrong, Flag.NO_DATA)))
     made = with_wavelengths(made, first.rate.wavelengths, "air")
     cards: dict[str, tuple[Any, str]] = {
         "STDSTAR": (", ".join(x.star.name for x in standards), "standard stars"),
@@ -420,6 +442,7 @@ def _table(standards: Sequence[_Standard], fit: Response) -> Table:
             "rate": one.counts,
             "error": _MAGNITUDE * np.sqrt(one.variance),
             "residual": _MAGNITUDE * (one.log_ratio - fitted - fit.offsets[number]),
+            "in_line": one.in_line,
             "used": kept,
         }
         if one.rate.unit == u.electron:
@@ -442,15 +465,23 @@ def _report(
     standards: Sequence[_Standard], fit: Response, lost: Array, table: Table
 ) -> None:
     kept = np.asarray(table["used"])
-    residual = np.asarray(table["residual"])[kept]
+    residual = np.asarray(table["residual"])[kept & ~np.asarray(table["in_line"])]
     usable = sum(int(x.usable.sum()) for x in standards)
     qc(
         bands=int(kept.sum()),
         masked=len(table) - usable,
         rejected=usable - int(kept.sum()),
+        in_lines=int((kept & np.asarray(table["in_line"])).sum()),
         rms_percent=100 * float(np.std(residual)) / _MAGNITUDE,
         scatter_percent=100 * fit.scatter,
     )
+    for low, high in fit.missed:
+        log.warning(
+            "the sensitivity does not follow the bands from %.0f to %.0f Angstrom, "
+            "which are flagged; look at the figure, and try a smaller knot_spacing or "
+            "band_width", low, high,
+        )  # fmt: skip
+    _warn_of_gaps(table, fit)
     for number, one in enumerate(standards):
         where = "" if len(standards) == 1 else f"[{number + 1}]"
         qc(**{f"star{where}": one.star.name, f"table{where}": one.star.table})
@@ -465,6 +496,20 @@ def _report(
                     "slit or clouds", one.name, shift,
                 )  # fmt: skip
     _draw(table, standards, fit)
+
+
+def _warn_of_gaps(table: Table, fit: Response) -> None:
+    """Tell ranges without bands over which the sensitivity changes much."""
+    places = np.unique(np.asarray(table["wavelength"])[np.asarray(table["used"])])
+    values, _ = fit.at(places)
+    for n in np.flatnonzero(np.diff(places) > _GAP):
+        change = abs(float(values[n + 1] - values[n]))
+        if change > _CHANGE:
+            log.warning(
+                "there are no bands between %.0f and %.0f Angstrom, over which the "
+                "sensitivity changes by a factor of %.2f, so that it is a guess there",
+                places[n], places[n + 1], math.exp(change),
+            )  # fmt: skip
 
 
 def _draw(table: Table, standards: Sequence[_Standard], fit: Response) -> None:

@@ -135,6 +135,26 @@ def test_lines_of_the_star_and_hits_do_not_count():
     assert not bands["used"][near].any()
 
 
+def cut_off(wavelengths, width):
+    return 0.05 + 0.95 / (1 + np.exp(-(wavelengths - 4600) / width))
+
+
+@pytest.mark.parametrize("width", [10, 30])
+def test_edge_of_a_dichroic_is_followed_or_flagged(width, caplog):
+    """Of 40 and 130 Angstrom, with bands of 20."""
+    cut = cut_off(WAVELENGTHS, width)
+    clean = electrons(star_flux(), WAVELENGTHS, STAR) * cut
+    made = sensitivity(observed(clean, WAVELENGTHS, 3, **STAR))
+    ratio = made.data * cut / response(WAVELENGTHS)
+    good = np.asarray(made.flags) == 0
+    assert ratio[good] == pytest.approx(1, abs=0.05)
+    assert np.median(np.abs(ratio[good] - 1)) < 0.003
+    assert good.sum() > 930
+    assert ("does not follow" in caplog.text) == (not good.all())
+    df = observed(clean, WAVELENGTHS, **STAR)
+    assert np.asarray(calibrated(df, made)[0].mask)[~good].all()
+
+
 def test_pulls_of_calibrated_spectra():
     """Of 8 nights: 7600 pixels, so that .03 is 3.7 standard errors of the width."""
     header = {"EXPTIME": 1200.0}
