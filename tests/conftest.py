@@ -155,7 +155,7 @@ def need() -> Callable[..., None]:
     return need_tools
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """
     Folder of the real frames.

@@ -13,6 +13,8 @@ def gaussians(length, places, peaks, fwhm):
     for place, peak in zip(places, peaks, strict=True):
         first = max(0, int(place - 6 * sigma) - 1)
         last = min(length, int(place + 6 * sigma) + 2)
+        if last <= first:
+            continue
         edges = (np.arange(first, last + 1) - 0.5 - place) / sigma / np.sqrt(2)
         spectrum[first:last] += peak * sigma * np.sqrt(np.pi / 2) * np.diff(erf(edges))
     return spectrum

@@ -11,11 +11,12 @@ model, rules, conditions, members
     tells the members of a set apart.
 descriptors, functions, options, moments
     Values from headers, the functions that make them, and dates and times.
-amplifiers, conventions
-    Amplifiers of a raw frame; conventions of flags (``flags/*.toml``).
+amplifiers, spectrograph, conventions
+    Amplifiers of a raw frame; how spectra lie on it; conventions of flags
+    (``flags/*.toml``).
 loader, from_toml, parse_rules, toml_checks
     Finding the TOML of a file, and parsing it with errors that name the key.
-draft, header_sample
+draft, draft_spectrograph, header_sample, toml_text
     A first TOML, drafted from the headers of some frames.
 """
 

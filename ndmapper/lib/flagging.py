@@ -10,7 +10,14 @@ from ndmapper.data import Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.instruments import FlagBit
 
-__all__ = ["INTERPOLATED", "flags_with", "good_pixels", "joined", "with_interpolated"]
+__all__ = [
+    "INTERPOLATED",
+    "flags_with",
+    "good_pixels",
+    "joined",
+    "union_along",
+    "with_interpolated",
+]
 
 INTERPOLATED = "INTERPOLATED"
 """Name of the flag of pixels whose values come from those around."""
@@ -49,13 +56,25 @@ def joined(*flags: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     return result
 
 
+def _union_of(flags: npt.NDArray[Any]) -> int:
+    """Join the flags of all pixels by OR."""
+    joined_bits: Any = np.bitwise_or.reduce(flags, axis=None, keepdims=True)
+    return int(joined_bits.item())
+
+
+def union_along(flags: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Join flags by OR along the first axis."""
+    joined_bits: Any = np.bitwise_or.reduce(flags, axis=0, keepdims=True)
+    return np.asarray(joined_bits[0])
+
+
 def with_interpolated(ndd: NDLater, where: npt.NDArray[np.bool_]) -> NDLater:
     """Flag pixels of an image INTERPOLATED, by a bit that its convention has free."""
     table = ndd.flag_table
     bit = next((b for b in table.bits if b.name.upper() == INTERPOLATED), None)
     if bit is None:
         old = ndd.flags
-        taken = 0 if old is None else int(np.bitwise_or.reduce(old, axis=None))
+        taken = 0 if old is None else _union_of(old)
         taken |= sum(b.value for b in table.bits)
         free = [n for n in range(_FIRST_FREE, 32) if not taken >> n & 1]
         if not free:

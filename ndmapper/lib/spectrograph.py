@@ -97,8 +97,8 @@ def spectrograph_of(given: Mapping[str, Any] | None, ndd: NDLater) -> Spectrogra
     given : mapping or None
         What a step was handed as `SpectrographTable`.
     ndd : NDLater
-        The image. DISPAXIS in its header (1 is x, 2 is y, as for IRAF) counts where
-        `given` has no ``dispersion_axis``.
+        The image. DISPAXIS in its header or the primary one (1 is x, 2 is y, as for
+        IRAF) counts where `given` has no ``dispersion_axis``.
 
     Returns
     -------
@@ -147,6 +147,8 @@ def _range_about(values: Mapping[str, Any], n: int) -> dict[str, Any]:
 
 def _axis_of_header(ndd: NDLater) -> str:
     value = ndd.header_values.get("DISPAXIS")
+    if value is None and ndd.primary_values is not None:
+        value = ndd.primary_values.get("DISPAXIS")
     if value is None:
         return "x"
     if value in (1, 2):

@@ -11,8 +11,10 @@ clipping, pooled_noise, combined_variance, shared_noise
     that frames share.
 noise, statistics
     The noise of pixels, gain and read noise from pairs; robust statistics.
-overscan, flat, slit, cosmicray
-    The level of an overscan; normalising flats; edges of a slit; cosmic rays.
+overscan, flat, slit, lamp_response
+    The level of an overscan; normalising flats; edges of a slit; responses.
+cosmicray, spectrum_model
+    Cosmic rays; what the light of a spectrum explains.
 saturation, linearity, bad_pixels
     Trails of saturated stars; curves of non-linearity; bad pixels and columns of flats.
 background, detection, sources, moments, aperture, psf

@@ -17,13 +17,17 @@ _MAD = 1.4826
 _REACH = 1.25
 """Pixels nearer than so many FWHM to the peak of a line are fitted."""
 
-_TOO_WIDE = 1.45
+_TOO_WIDE = 1.6
 """A line wider than the others by this factor is several lines."""
 
 _CROWDED = 2.5
 """Lines nearer to each other than so many FWHM shift each other."""
 
 _ITERATIONS = 25
+_STILL = 1e-4
+"""Fits have ended where centre and sigma move by less [pixel]."""
+_STUCK = 1e3
+"""Damped so much, a fit that does not improve will not."""
 
 
 class LineFlag(IntFlag):
@@ -75,8 +79,18 @@ class Lines:
         return np.asarray(self.flags == 0)
 
     @property
-    def shift_by_neighbours(self) -> Array:
-        """How far lines nearby may shift the centre, as none is quite Gaussian."""
+    def usable(self) -> Mask:
+        """Which lines are good, but that they may be several."""
+        return np.asarray((self.flags & ~int(LineFlag.WIDE)) == 0)
+
+    @property
+    def shift(self) -> Array:
+        """
+        How far other lines may shift the centre [pixel].
+
+        No line is quite Gaussian, so that its wings reach to its neighbours; of a line
+        that is too wide, the width tells how far apart are those that it is made of.
+        """
         shift = np.zeros(len(self))
         for step in (-1, 1):
             there = np.arange(len(self)) + step
@@ -85,7 +99,10 @@ class Lines:
             ratio = np.clip(self.peak[there] / np.maximum(self.peak, 1e-30), 0, 1)
             near = (away > 0) & (away < _CROWDED * self.fwhm)
             shift = np.maximum(shift, np.where(near, 0.3 * self.fwhm * ratio, 0.0))
-        return shift
+        excess = np.sqrt(np.maximum(self.fwhm**2 - self.width**2, 0))
+        is_wide = (self.flags & int(LineFlag.WIDE)) != 0
+        wide = np.where(is_wide, 0.7 * excess / _FWHM_OF_SIGMA, 0.0)
+        return np.asarray(np.hypot(shift, wide), np.float64)
 
 
 def find_lines(
@@ -144,9 +161,12 @@ def measure_lines(
     fwhm: float,
     *,
     bad: Mask | None = None,
+    sort: bool = True,
 ) -> Lines:
     """
     Fit a Gaussian on a constant to lines that are about at given pixels.
+
+    They come out in the order of their centres, or in the order given.
 
     Lines within reach of each other are fitted by turns: what the others add to the
     pixels of a line is taken off before it is fitted, and pixels that are nearer to
@@ -173,7 +193,12 @@ def measure_lines(
     for _ in range(6 if near.any() else 0):
         others = _light_of_others(start, fit, ok, index)
         fit[near], error[near], ok[near] = _fit_gaussians(
-            offset, (values - others)[near], weight[near], noise2[near], fwhm
+            offset,
+            (values - others)[near],
+            weight[near],
+            noise2[near],
+            fwhm,
+            start=fit[near],
         )
     sigma = np.abs(fit[:, 2])
     widths = sigma * _FWHM_OF_SIGMA
@@ -187,13 +212,12 @@ def measure_lines(
     flags |= np.where(ok & (widths < 0.5 * typical), int(LineFlag.NARROW), 0)
     noise = np.sqrt(variance[start.clip(0, spectrum.size - 1)])
     centre = np.where(ok, start + fit[:, 1], pixel)
-    order = np.argsort(centre, kind="stable")
     found = Lines(
         pixel=centre, error=np.where(ok, error, np.inf), peak=fit[:, 0], fwhm=widths,
         snr=fit[:, 0] / noise, flags=flags.astype(np.int_),
         width=float(np.median(typical)) if len(pixel) else fwhm,
     )  # fmt: skip
-    return _taken(found, order)
+    return _taken(found, np.argsort(centre, kind="stable")) if sort else found
 
 
 def _taken(lines: Lines, index: npt.NDArray[np.intp]) -> Lines:
@@ -310,6 +334,8 @@ def _fit_gaussians(
     weight: Array,
     variance: Array,
     fwhm: float,
+    *,
+    start: Array | None = None,
 ) -> tuple[Array, Array, Mask]:
     """
     Fit peak, centre, sigma and constant to each row of pixels, by damped least squares.
@@ -325,16 +351,7 @@ def _fit_gaussians(
     x = offset.astype(np.float64)
     n = len(values)
     good = weight > 0
-    base = np.min(np.where(good, values, np.inf), axis=1)
-    base = np.where(np.isfinite(base), base, 0.0)
-    # The brightest pixel near the middle, where a neighbour is not taken for it.
-    near = good & (np.abs(x) <= max(1.0, fwhm / 2))
-    best = np.argmax(np.where(near, values, -np.inf), axis=1)
-    height = np.take_along_axis(values, best[:, None], 1)[:, 0] - base
-    fit = np.stack(
-        [np.maximum(height, 1e-12), x[best], np.full(n, fwhm / _FWHM_OF_SIGMA), base],
-        axis=1,
-    )
+    fit = _first_guess(x, values, good, fwhm) if start is None else start.copy()
     damping = np.full(n, 1e-3)
     chi2 = _chi2(x, values, weight, fit)
     for _ in range(_ITERATIONS):
@@ -354,6 +371,9 @@ def _fit_gaussians(
         better = new <= chi2
         fit[better], chi2[better] = trial[better], new[better]
         damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-9, 1e9)
+        is_still = (np.abs(step[:, 1:3]) < _STILL).all(axis=1)
+        if (is_still | (~better & (damping > _STUCK))).all():
+            break
     slopes = _slopes(x, fit)
     normal = np.einsum("nki,nk,nkj->nij", slopes, weight, slopes)
     pixels = good.sum(axis=1)
@@ -363,6 +383,18 @@ def _fit_gaussians(
     parts = (pull[:, :, 1] * weight[ok]) ** 2 * variance[ok]
     error[ok] = np.sqrt(parts.sum(axis=1))
     return fit, error, ok
+
+
+def _first_guess(x: Array, values: Array, good: Mask, fwhm: float) -> Array:
+    """Start from the brightest pixel near the middle, above the faintest."""
+    base = np.min(np.where(good, values, np.inf), axis=1)
+    base = np.where(np.isfinite(base), base, 0.0)
+    # Where a neighbour is not taken for it.
+    near = good & (np.abs(x) <= max(1.0, fwhm / 2))
+    best = np.argmax(np.where(near, values, -np.inf), axis=1)
+    height = np.take_along_axis(values, best[:, None], 1)[:, 0] - base
+    sigma = np.full(len(values), fwhm / _FWHM_OF_SIGMA)
+    return np.stack([np.maximum(height, 1e-12), x[best], sigma, base], axis=1)
 
 
 def _gaussian(x: Array, fit: Array) -> Array:

@@ -368,7 +368,8 @@ def _judged(
     """Match for the last time, and find the evidence."""
     predicted = _value(values, u)
     there = listed.nearest(predicted)
-    slope = _value(np.polynomial.legendre.legder(values), u) / scale.half
+    derivative = np.asarray(np.polynomial.legendre.legder(values), np.float64)
+    slope = _value(derivative, u) / scale.half
     if (slope <= 0).any():
         return None
     off = listed.wavelengths[there] - predicted

@@ -302,8 +302,8 @@ def _smoothed(values: Array) -> Array:
 
 def _fill_gaps(bad: Mask, gap: int) -> None:
     """Call short runs of good pixels between bad ones of a column bad."""
-    for column in np.nonzero(bad.sum(axis=0) > 1)[0]:
-        rows = np.nonzero(bad[:, column])[0]
+    for column in np.flatnonzero(bad.sum(axis=0) > 1):
+        rows = np.flatnonzero(bad[:, column])
         between = np.diff(rows) - 1
-        for n in np.nonzero((between > 0) & (between < gap))[0]:
+        for n in np.flatnonzero((between > 0) & (between < gap)).tolist():
             bad[rows[n] : rows[n + 1], column] = True

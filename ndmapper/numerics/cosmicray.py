@@ -8,14 +8,15 @@ import numpy.typing as npt
 
 from ndmapper.numerics.interpolate import interpolate_pixels
 from ndmapper.numerics.neighbours import REACH, Points, medians_along
-from ndmapper.numerics.sharpness import sharp_pixels
+from ndmapper.numerics.sharpness import NARROWEST, sharp_pixels
+from ndmapper.numerics.spectrum_model import bright_along, local_spectrum_model
 
 __all__ = [
     "CosmicRays",
+    "count_followers",
     "find_cosmic_rays",
-    "has_spectra",
+    "find_in_spectra",
     "neighbour_excess",
-    "spectrum_model",
 ]
 
 _BORDER = 5
@@ -76,8 +77,8 @@ def find_cosmic_rays(
     mask : ndarray of bool, shape (ny, nx), optional
         Pixels that are known to be bad, which are neither searched nor used.
     background : array_like, shape (ny, nx), optional
-        Smooth model of what is not a cosmic ray [electron], such as that of
-        `spectrum_model`; it is subtracted for the search and not from the result.
+        Smooth model of what is not a cosmic ray [electron]; it is subtracted for the
+        search and not from the result.
     sigclip : float
         Limit of the Laplacian [standard deviations of the noise].
     sigfrac : float
@@ -124,22 +125,10 @@ def find_cosmic_rays(
     """
     import astroscrappy
 
-    image = np.asarray(data, np.float64)
-    noise = np.asarray(variance, np.float64)
-    if image.ndim != 2 or noise.shape != image.shape:
-        msg = f"an image of shape (ny, nx) and its variance have {image.shape} and "
-        raise ValueError(msg + f"{noise.shape}")
-    # The search works with float32.
-    with np.errstate(over="ignore"):
-        known = np.isfinite(image.astype("f4")) & np.isfinite(noise.astype("f4"))
-    bad = ~(known & (noise > 0))
-    if mask is not None:
-        bad |= mask
-    if bad.all():
-        return CosmicRays(data=image.copy(), variance=noise.copy(), found=bad & False)
-    filled, filled_noise = (
-        np.where(known, array, np.median(array[~bad])) for array in (image, noise)
-    )
+    pixels = _pixels(data, variance, mask)
+    if isinstance(pixels, CosmicRays):
+        return pixels
+    filled, filled_noise, bad = pixels.filled, pixels.filled_noise, pixels.bad
     found, _ = astroscrappy.detect_cosmics(
         _mirrored(filled),
         inmask=_mirrored(bad).astype(np.bool_),
@@ -161,17 +150,111 @@ def find_cosmic_rays(
         hits = sharp_pixels(filled, filled_noise, ~bad, hits, fwhm=fwhm)
     if protect_axis is not None and hits.any():
         hits = _confirm(
-            image, noise, bad, hits, (protect_axis, protect_fraction, sigclip)
+            pixels.image,
+            pixels.noise,
+            bad,
+            hits,
+            (protect_axis, protect_fraction, sigclip),
         )
-    points = np.nonzero(hits)
-    smooth = np.zeros(image.shape) if background is None else np.asarray(background)
-    values, errors = interpolate_pixels(
-        filled - smooth, filled_noise, ~(bad | hits), points, cleantype
+    smooth = np.zeros(bad.shape) if background is None else np.asarray(background)
+    return pixels.replaced(hits, smooth, cleantype)
+
+
+def find_in_spectra(
+    data: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    mask: Mask | None = None,
+    *,
+    sigclip: float = 4.5,
+    sigfrac: float = 0.3,
+    iterations: int = 4,
+    cleantype: str = "meanmask",
+    fwhm: float | None = None,
+) -> CosmicRays:
+    """
+    Find cosmic rays in a frame of spectra, which a local model explains, and replace
+    them.
+
+    A hit is brighter than the model (`local_spectrum_model`) by `sigclip` standard
+    deviations, those by which the model misses the spectrum around included, and what
+    is left of it is sharper than a star of `fwhm` pixels (by default 1.5) can be. Its
+    neighbours belong to it from `sigfrac` of that limit on. The model is fitted in at
+    most so many `iterations`. The options are otherwise those of `find_cosmic_rays`.
+    """
+    pixels = _pixels(data, variance, mask)
+    if isinstance(pixels, CosmicRays):
+        return pixels
+    filled, filled_noise, bad = pixels.filled, pixels.filled_noise, pixels.bad
+    model = local_spectrum_model(filled, filled_noise, ~bad, rounds=iterations)
+    width = NARROWEST if fwhm is None else fwhm
+    hits = model.hits(filled, ~bad, sigclip, sigfrac, width)
+    return pixels.replaced(hits, model.light, cleantype)
+
+
+def count_followers(
+    found: Mask, data: npt.ArrayLike, variance: npt.ArrayLike, good: Mask, axis: int
+) -> tuple[int, float]:
+    """
+    Count the hits on bright lines along an axis, and those expected there by chance.
+
+    The expectation is that of hits as frequent as in the rest of the frame. Pixels that
+    touch are one hit.
+    """
+    from scipy.ndimage import binary_dilation, label
+
+    groups, n = label(found, structure=np.ones((3, 3)))
+    image, noise = np.asarray(data, np.float64), np.asarray(variance, np.float64)
+    lines = bright_along(image, noise, good, axis)
+    on = np.unique(groups[lines & found]).size
+    # A hit has a size, so that it touches a line from beside it.
+    area = np.count_nonzero(binary_dilation(lines, np.ones((3, 3))))
+    return on, (n - on) * area / max(found.size - area, 1)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """An image and its variance, which pixels are unusable, and finite stand-ins."""
+
+    image: Array
+    noise: Array
+    bad: Mask
+    filled: Array
+    filled_noise: Array
+
+    def replaced(self, hits: Mask, smooth: Array, cleantype: str) -> CosmicRays:
+        """Replace hits by interpolating what a smooth image leaves around them."""
+        points = np.nonzero(hits)
+        good = ~(self.bad | hits)
+        values, errors = interpolate_pixels(
+            self.filled - smooth, self.filled_noise, good, points, cleantype
+        )
+        clean, clean_variance = self.image.copy(), self.noise.copy()
+        clean[points] = values + smooth[points]
+        clean_variance[points] = errors
+        return CosmicRays(data=clean, variance=clean_variance, found=hits)
+
+
+def _pixels(
+    data: npt.ArrayLike, variance: npt.ArrayLike, mask: Mask | None
+) -> _Pixels | CosmicRays:
+    """Check an image and its variance; without a good pixel there are no hits."""
+    image = np.asarray(data, np.float64)
+    noise = np.asarray(variance, np.float64)
+    if image.ndim != 2 or noise.shape != image.shape:
+        msg = f"an image of shape (ny, nx) and its variance have {image.shape} and "
+        raise ValueError(msg + f"{noise.shape}")
+    # The search works with float32.
+    with np.errstate(over="ignore"):
+        known = np.isfinite(image.astype("f4")) & np.isfinite(noise.astype("f4"))
+    bad = ~(known & (noise > 0))
+    if mask is not None:
+        bad |= mask
+    if bad.all():
+        return CosmicRays(data=image.copy(), variance=noise.copy(), found=bad & False)
+    filled, filled_noise = (
+        np.where(known, array, np.median(array[~bad])) for array in (image, noise)
     )
-    clean, clean_variance = image.copy(), noise.copy()
-    clean[points] = values + smooth[points]
-    clean_variance[points] = errors
-    return CosmicRays(data=clean, variance=clean_variance, found=hits)
+    return _Pixels(image, noise, bad, filled, filled_noise)
 
 
 def _mirrored(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -240,107 +323,6 @@ def _excess_along(
     sigma2 = variance + (fraction * middle) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((image[points] - middle) / np.sqrt(sigma2))
-
-
-def has_spectra(data: Array, variance: Array, good: Mask) -> bool:
-    """
-    Tell traces or lines of spectra, which run across a frame, from stars.
-
-    Two adjacent rows or columns stand out from those around by three times the noise of
-    a pixel, in three quarters of their length, by their darker pixels: those of bright
-    stars do not. One alone may be a bad column.
-    """
-    if not good.any():
-        return False
-    image = np.where(good, data, np.median(data[good]))
-    limit = 3 * np.sqrt(np.median(variance[good]))
-    for lines in (image, image.T):
-        # Some hundred pixels tell the median of a line well enough.
-        few = lines[:, :: max(1, lines.shape[1] // 800)]
-        parts = np.array_split(few, 4, axis=1) if few.shape[1] >= 20 else []
-        if sum(_stands_out(part, limit) for part in parts) >= 3:
-            return True
-    return False
-
-
-def _stands_out(lines: Array, limit: float) -> bool:
-    profile = np.percentile(lines, 20, axis=1)[None, :]
-    points = np.nonzero(np.ones(profile.shape, np.bool_))
-    (around,) = medians_along((profile,), np.isfinite(profile), points, axis=1)
-    above = np.nan_to_num(profile[0] - around)
-    return bool(np.any(np.minimum(above[1:], above[:-1]) > limit))
-
-
-def spectrum_model(
-    data: npt.ArrayLike,
-    mask: Mask | None = None,
-    *,
-    object_order: int = 9,
-    sky_order: int = 5,
-    dispersion_axis: int = 1,
-    clip: float = 4.0,
-    iterations: int = 3,
-) -> Array:
-    """
-    Model the objects and the sky of a long-slit frame smoothly.
-
-    Parameters
-    ----------
-    data : array_like, shape (ny, nx)
-        The frame.
-    mask : ndarray of bool, shape (ny, nx), optional
-        Pixels that are not fitted.
-    object_order : int
-        Number of Legendre terms along the dispersion, for the objects; 0 fits none.
-    sky_order : int
-        Number of Legendre terms along the slit, for the sky lines in what the objects
-        leave; 0 fits none.
-    dispersion_axis : int
-        The axis along which wavelength changes.
-    clip : float
-        Pixels further off than this many standard deviations are left out.
-    iterations : int
-        So many rounds of that.
-
-    Returns
-    -------
-    ndarray of float, shape (ny, nx)
-        The sum of both models.
-    """
-    image = np.moveaxis(np.asarray(data, np.float64), dispersion_axis, -1)
-    good = np.isfinite(image)
-    if mask is not None:
-        good &= ~np.moveaxis(mask, dispersion_axis, -1)
-    model = np.zeros(image.shape)
-    if object_order > 0:
-        model += _fit_lines(image, good, object_order, clip, iterations)
-    if sky_order > 0:
-        left = (image - model).T
-        model += _fit_lines(left, good.T, sky_order, clip, iterations).T
-    return np.moveaxis(model, -1, dispersion_axis)
-
-
-def _fit_lines(
-    lines: Array, good: Mask, order: int, clip: float, iterations: int
-) -> Array:
-    """Fit every line along the last axis by a clipped Legendre series."""
-    n = lines.shape[-1]
-    terms = min(order, n)
-    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, n), terms - 1)
-    values = np.where(good, lines, 0)
-    used = good
-    for _ in range(iterations + 1):
-        normal = np.einsum("ln,ni,nj->lij", used, basis, basis, optimize=True)
-        # A line with too few pixels gets the smallest of its solutions: none.
-        normal += 1e-9 * np.eye(terms)
-        target = np.where(used, values, 0) @ basis
-        answer = np.linalg.solve(normal, target[..., None])[..., 0]
-        model = answer @ basis.T
-        count = np.maximum(used.sum(axis=-1, keepdims=True), 1)
-        residual = values - model
-        squares = np.where(used, residual**2, 0).sum(axis=-1, keepdims=True)
-        used = good & (np.abs(residual) <= clip * np.sqrt(squares / count) + 1e-12)
-    return np.asarray(model, np.float64)
 
 
 def _confirm(

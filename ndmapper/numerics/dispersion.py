@@ -18,6 +18,9 @@ Kind = Literal["polynomial", "spline"]
 _CLIP = 4.0
 """Lines further from the fit than so many standard deviations are left out."""
 
+_FAR_CLIP = 6.0
+"""The same, where the fit itself may be wrong, by its own error."""
+
 _SPARE = 3
 """A fit has at least so many lines more than coefficients."""
 
@@ -67,8 +70,29 @@ class DispersionFit:
     def variance(self, x: npt.ArrayLike, y: npt.ArrayLike = 0.0) -> Array:
         """Give the variances of the wavelengths at pixels, as the lines tell them."""
         return self._on(
-            x, y, lambda terms: np.einsum("ij,jk,ik->i", terms, self.covariance, terms)
+            x, y, lambda terms: np.sum((terms @ self.covariance) * terms, axis=1)
         )
+
+    def on_image(self, ny: int, nx: int) -> tuple[Array, Array]:
+        """
+        Give the wavelengths of all pixels of an image, and their variances.
+
+        It is what calls with all pixels would give, sooner: row by row the solution is
+        one along the dispersion.
+        """
+        x, y = np.arange(nx, dtype=np.float64), np.arange(ny, dtype=np.float64)
+        along = _along(x, self.kind, self.order, self.domain)
+        across = _across(y, self.slit_order, self.domain)
+        pairs = _pairs(self.kind, along.shape[1], self.slit_order)
+        wavelengths, variances = np.empty((ny, nx)), np.empty((ny, nx))
+        for row in range(ny):
+            turn = np.zeros((along.shape[1], len(pairs)))
+            for term, (i, j) in enumerate(pairs):
+                turn[i, term] = across[row, j]
+            wavelengths[row] = along @ (turn @ self.values)
+            covariance = turn @ self.covariance @ turn.T
+            variances[row] = np.sum((along @ covariance) * along, axis=1)
+        return wavelengths, variances
 
     def slope(self, x: npt.ArrayLike, y: npt.ArrayLike = 0.0) -> Array:
         """Give the dispersion at pixels, as the difference across a pixel."""
@@ -154,20 +178,50 @@ def fit_surface(
             f"needs {count + _SPARE}"
         )
         raise ValueError(msg)
-    fit = fit_linear(terms, wavelength, variance, clip=_CLIP)
-    residuals = wavelength - terms @ fit.values
-    weight = np.where(fit.kept, 1 / (variance + fit.scatter**2), 0.0)
+    found = _solved(terms, wavelength, variance, np.ones(len(pixel), np.bool_), _CLIP)
+    # What lies beyond all others is not predicted well enough to be left out.
+    spread = np.sum((terms @ found.covariance) * terms, axis=1)
+    spread += variance + found.scatter**2
+    kept = found.kept | (found.residuals**2 < _FAR_CLIP**2 * spread)
+    if kept.sum() > found.kept.sum():
+        found = _solved(terms, wavelength, variance, kept, np.inf)
+    return DispersionFit(
+        kind=kind, order=order, slit_order=slit_order, domain=domain,
+        values=found.values, covariance=found.covariance, residuals=found.residuals,
+        left_out=found.left_out, used=found.kept, scatter=found.scatter,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Solution:
+    """Coefficients with their covariance, and what they say of each line."""
+
+    values: Array
+    covariance: Array
+    residuals: Array
+    left_out: Array
+    kept: Mask
+    scatter: float
+
+
+def _solved(
+    terms: Array, data: Array, variance: Array, use: Mask, clip: float
+) -> _Solution:
+    """Fit some of the lines, without outliers, and see what each changes."""
+    fit = fit_linear(terms[use], data[use], variance[use], clip=clip)
+    kept = use.copy()
+    kept[use] = fit.kept
+    residuals = data - terms @ fit.values
+    weight = np.where(kept, 1 / (variance + fit.scatter**2), 0.0)
     pull = (terms * weight[:, None]) @ fit.covariance
     leverage = np.einsum("ij,ij->i", pull, terms)
     left_out = residuals / np.maximum(1 - leverage, 1e-7)
     # How the coefficients change without each line. A line that decides alone about
     # an end shows in it, but hardly in the residuals.
     changes = pull * left_out[:, None]
-    covariance = _larger(fit.covariance, changes.T @ changes)
-    return DispersionFit(
-        kind=kind, order=order, slit_order=slit_order, domain=domain,
-        values=fit.values, covariance=covariance, residuals=residuals,
-        left_out=left_out, used=fit.kept, scatter=fit.scatter,
+    return _Solution(
+        values=fit.values, covariance=_larger(fit.covariance, changes.T @ changes),
+        residuals=residuals, left_out=left_out, kept=kept, scatter=fit.scatter,
     )  # fmt: skip
 
 
@@ -228,23 +282,35 @@ def _terms(
     domain: tuple[float, float, float, float],
 ) -> Array:
     """Give the terms of the fit, one in each column, at pixels."""
-    first, last, lower, upper = domain
+    along, across = _along(x, kind, order, domain), _across(y, slit_order, domain)
+    pairs = _pairs(kind, along.shape[1], slit_order)
+    return np.stack([along[:, i] * across[:, j] for i, j in pairs], axis=1)
+
+
+def _along(
+    x: Array, kind: Kind, order: int, domain: tuple[float, float, float, float]
+) -> Array:
+    first, last = domain[:2]
     u = (2 * x - first - last) / max(last - first, 1e-9)
-    v = (2 * y - lower - upper) / max(upper - lower, 1.0)
-    along = _spline(u, order) if kind == "spline" else _legendre(u, order)
-    if slit_order == 0:
-        return along
-    across = _legendre(v, slit_order)
-    return np.stack(
-        [
-            along[:, i] * across[:, j]
-            for j in range(slit_order + 1)
-            for i in range(along.shape[1])
-            # A tilt may change along the dispersion, a curvature by little.
-            if kind == "spline" or j == 0 or i + j <= max(slit_order, 2) + 1
-        ],
-        axis=1,
-    )
+    return _spline(u, order) if kind == "spline" else _legendre(u, order)
+
+
+def _across(
+    y: Array, slit_order: int, domain: tuple[float, float, float, float]
+) -> Array:
+    lower, upper = domain[2:]
+    return _legendre((2 * y - lower - upper) / max(upper - lower, 1.0), slit_order)
+
+
+def _pairs(kind: Kind, along: int, slit_order: int) -> list[tuple[int, int]]:
+    """Give which terms along the dispersion go with which along the slit."""
+    return [
+        (i, j)
+        for j in range(slit_order + 1)
+        for i in range(along)
+        # A tilt may change along the dispersion, a curvature by little.
+        if kind == "spline" or j == 0 or i + j <= max(slit_order, 2) + 1
+    ]
 
 
 def _legendre(u: Array, degree: int) -> Array:

@@ -33,11 +33,20 @@ _LEAST_PART = 0.35
 _SURE = 6.0
 """How much the evidence is larger than the logarithm of what was tried."""
 
-_RIVAL = 8.0
+_PER_LINE = 0.8
+"""How large the evidence is at least for each good line; of right ones, 1.2 to 4."""
+
+_RIVAL = 10.0
 """How much the evidence is larger than that of any other solution."""
 
 _BLEND = 0.15
-"""Lines that a neighbour may shift by more are left out [pixel]."""
+"""Lines that others may shift by more are left out [pixel]."""
+
+_SYSTEMATIC = 0.015
+"""No centre is better than this, however bright the line [pixel]."""
+
+_FAR = 1.0
+"""Those beyond all others are used, with such an error, if it is less than this."""
 
 _UNRESOLVED = 1.3
 """Lines of the list that are nearer than so many FWHM are not resolved."""
@@ -81,6 +90,8 @@ class Identification:
         Wavelength of each in the list; NaN where it is not identified.
     used : ndarray of bool, shape (n,)
         Which lines the solution has used.
+    clear : ndarray of bool, shape (n,)
+        Those of them that nothing is known to shift; the others only hold the ends.
     why_not : list of str
         Why a line is not used; an empty text where it is.
     fit : DispersionFit
@@ -94,6 +105,7 @@ class Identification:
     lines: Lines
     wavelengths: Array
     used: Mask
+    clear: Mask
     why_not: list[str]
     fit: DispersionFit
     length: int
@@ -111,29 +123,40 @@ class Identification:
 
     @property
     def rms(self) -> float:
-        """Root mean square of the residuals of the lines that are used [pixel]."""
-        return float(np.sqrt(np.mean(self.residuals[self.used] ** 2)))
+        """Root mean square of the residuals of clear lines [pixel]."""
+        return float(np.sqrt(np.mean(self.residuals[self._judged] ** 2)))
 
     @property
     def typical_residual(self) -> float:
         """Standard deviation of the residuals by their median [pixel]."""
-        return float(1.4826 * np.median(np.abs(self.residuals[self.used])))
+        return float(1.4826 * np.median(np.abs(self.residuals[self._judged])))
 
     @property
     def loo(self) -> float:
-        """Root mean square of how far the fit without a line misses it [pixel]."""
-        return float(np.sqrt(np.mean(self.left_out**2)))
+        """
+        Root mean square of how far a fit without a clear line misses it [pixel].
+
+        The first and the last line do not count: without them, the fit goes on beyond
+        all lines.
+        """
+        missed = np.full(len(self.lines), np.nan)
+        missed[self.used] = self.fit.left_out[self.fit.used]
+        missed = (missed / self.dispersion)[self._judged][1:-1]
+        return float(np.sqrt(np.mean(missed**2)))
 
     @property
-    def left_out(self) -> Array:
-        """How far the fit without a line misses it, of lines that are used [pixel]."""
-        return self.fit.left_out[self.fit.used] / self.dispersion[self.used]
+    def _judged(self) -> Mask:
+        return self.clear if self.clear.sum() >= _LEAST_LINES else self.used
 
     @property
     def covered(self) -> tuple[float, float]:
-        """First and last of the lines that are used [pixel]."""
-        pixel = self.lines.pixel[self.used]
-        return float(pixel[0]), float(pixel[-1])
+        """
+        The part of the spectrum that clear lines hold from both sides [pixel].
+
+        It goes from the second line to the last but one.
+        """
+        pixel = self.lines.pixel[self._judged]
+        return float(pixel[1]), float(pixel[-2])
 
     def error(self, pixel: Array) -> Array:
         """
@@ -234,17 +257,15 @@ def solve_identified(
     DoubtfulSolutionError
         If there are too few lines.
     """
-    blend = np.hypot(
-        _blend_shifts(lines, wavelengths, listed), lines.shift_by_neighbours
-    )
-    known = np.isfinite(wavelengths) & lines.good
-    clear = known & (blend < _BLEND)
-    use = known
-    if clear.sum() >= max(8, 0.4 * known.sum()):
+    blend = np.hypot(_blend_shifts(lines, wavelengths, listed), lines.shift)
+    known = np.isfinite(wavelengths) & lines.usable
+    clear = known & lines.good & (blend < _BLEND)
+    use = known & lines.good
+    if clear.sum() >= max(8, 0.4 * use.sum()):
         # Beyond these lines, one that may be shifted is better than none.
         first, *_, last = lines.pixel[clear]
         beyond = (lines.pixel < first) | (lines.pixel > last)
-        use = clear | (known & beyond & (blend < 2 * _BLEND))
+        use = clear | (known & beyond & (blend < _FAR))
     domain = (0.0, float(length - 1))
     x, w = lines.pixel[use], wavelengths[use]
     if len(x) < 4:
@@ -252,7 +273,7 @@ def solve_identified(
         raise DoubtfulSolutionError(msg)
     dispersion = abs(w[-1] - w[0]) / max(abs(x[-1] - x[0]), 1e-9)
     sigma2 = lines.error[use] ** 2 + np.where(blend[use] < _BLEND, 0, blend[use]) ** 2
-    variance = dispersion**2 * np.maximum(sigma2, 1e-6)
+    variance = dispersion**2 * (sigma2 + _SYSTEMATIC**2)
     try:
         if order is None:
             fit = best_order(x, w, variance, domain=domain, kind=kind)
@@ -269,8 +290,8 @@ def solve_identified(
         )
     ]
     return Identification(
-        lines=lines, wavelengths=wavelengths, used=used, why_not=why, fit=fit,
-        length=length, evidence={},
+        lines=lines, wavelengths=wavelengths, used=used, clear=used & (blend < _BLEND),
+        why_not=why, fit=fit, length=length, evidence={},
     )  # fmt: skip
 
 
@@ -291,11 +312,10 @@ def _blend_shifts(lines: Lines, wavelengths: Array, listed: LineList) -> Array:
     if len(known) < 2:
         return shifts
     x, w = lines.pixel[known], wavelengths[known]
-    slope = np.abs(np.gradient(w, x))
-    slope = np.full(len(x), float(np.median(slope)))
+    disp = float(np.median(np.abs(np.gradient(w, x))))
+    reach = _UNRESOLVED * lines.width * disp
     strengths = listed.strengths
-    for i, wavelength, disp in zip(known, w, slope, strict=True):
-        reach = _UNRESOLVED * lines.width * disp
+    for i, wavelength in zip(known, w, strict=True):
         first, last = np.searchsorted(
             listed.wavelengths, [wavelength - reach, wavelength + reach]
         )
@@ -304,11 +324,13 @@ def _blend_shifts(lines: Lines, wavelengths: Array, listed: LineList) -> Array:
         if not other.any():
             continue
         off = (near[other] - wavelength) / disp
-        if strengths is None:
-            weight, own = np.ones(len(off)), 1.0
-        else:
-            weight = strengths[first:last][other]
-            own = float(strengths[first:last][near == wavelength][0])
+        weight, own = np.ones(len(off)), 1.0
+        if strengths is not None:
+            # Where a strength is not known, the lines may be as strong as each other.
+            owns = strengths[first:last][near == wavelength]
+            others = strengths[first:last][other]
+            if owns.size and np.isfinite(owns).all() and np.isfinite(others).all():
+                weight, own = others, float(owns[0])
         total = own + float(weight.sum())
         shifts[i] = float(np.sqrt(np.sum((weight * off) ** 2))) / max(total, 1e-30)
     return shifts
@@ -329,11 +351,12 @@ def _completed(
         predicted = found.fit(lines.pixel)
         step = found.dispersion
         reach = np.maximum(0.3, 4 * found.typical_residual)
-        reach = np.minimum(reach + 2 * found.error(lines.pixel), 1.5)
-        new = _nearest_once(predicted, step * reach, listed.wavelengths, lines.good)
+        reach = np.minimum(reach + 5 * found.error(lines.pixel), 1.5)
+        reach = np.hypot(reach, np.where(lines.good, 0, np.minimum(lines.shift, _FAR)))
+        new = _nearest_once(predicted, step * reach, listed.wavelengths, lines.usable)
         if np.array_equal(new, wavelengths, equal_nan=True):
             break
-        if np.isfinite(new).sum() < _LEAST_LINES:
+        if (np.isfinite(new) & lines.good).sum() < _LEAST_LINES:
             break
         wavelengths = new
         found = solve_identified(
@@ -363,10 +386,10 @@ def _nearest_once(
 def _check(found: Identification, match: Match, good: int, max_error: float) -> None:
     """Refuse a solution that is not sure."""
     number = int(found.used.sum())
-    known = int(np.isfinite(found.wavelengths).sum())
+    known = int((np.isfinite(found.wavelengths) & found.lines.good).sum())
     within = _within_list(found)
     reasons = []
-    if match.evidence < match.tried + _SURE:
+    if match.evidence < max(match.tried + _SURE, _PER_LINE * good):
         reasons.append("other lines would agree as well by chance")
     elif match.evidence < match.rival + _RIVAL:
         reasons.append("another solution is nearly as good")

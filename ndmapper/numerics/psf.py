@@ -278,10 +278,10 @@ class _Group:
         """Compute the variances of sums over the pixels, of which each row is one."""
         if self.covariances is None:
             return np.asarray((deviations**2).sum(1))
-        corner = np.min(self.rows), np.min(self.columns)
+        corner = int(np.min(self.rows)), int(np.min(self.columns))
         shape = (
-            np.max(self.rows) - corner[0] + 1,
-            np.max(self.columns) - corner[1] + 1,
+            int(np.max(self.rows)) - corner[0] + 1,
+            int(np.max(self.columns)) - corner[1] + 1,
         )
         found = []
         for row in deviations:

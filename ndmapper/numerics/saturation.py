@@ -148,7 +148,7 @@ class _Frame:
     def _core(self, body: Mask, box: tuple[slice, slice]) -> _Core:
         widths, heights = body.sum(axis=1), body.sum(axis=0)
         top, left = box[0].start, box[1].start
-        width, height = int(widths.max()), float(np.median(heights[heights > 0]))
+        width, height = int(np.max(widths)), float(np.median(heights[heights > 0]))
         is_elongated = width > _ELONGATED * max(height, 3.0)
         columns = np.nonzero(heights)[0]
         if is_elongated:

@@ -80,8 +80,9 @@ def _edges_of(columns: Array, level: float) -> tuple[float, float]:
     profile[good] = np.nanmedian(columns[good], axis=1)
     rows = np.arange(len(columns))
     profile = np.interp(rows, rows[good], profile[good])
-    # The slit is lit on at least a tenth of the rows.
-    bright, dark = np.percentile(profile, 95), np.percentile(profile, 2)
+    # A slit has at least four lit rows, of which single ones may be too bright.
+    bright = np.sort(profile)[-4] if len(profile) > 80 else np.percentile(profile, 95)
+    dark = np.percentile(profile, 2)
     if bright <= 0 or not np.isfinite(bright):
         return np.nan, np.nan
     # A frame that is lit all over has no dark level beside the slit.

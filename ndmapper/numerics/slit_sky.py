@@ -161,7 +161,7 @@ def fit_spline(
     start = float(np.nanmin(place))
     at = np.where(known, (place - start) / spacing, 0.0)
     first = np.floor(at).astype(np.intp)
-    knots = int(first.max()) + _ORDER
+    knots = int(np.max(first)) + _ORDER
     cubic = _cubic(at - first)
     slit = np.polynomial.legendre.legvander(np.linspace(-1, 1, n), degree)
     terms = degree + 1

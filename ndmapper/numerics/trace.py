@@ -337,8 +337,8 @@ def _width(profile: Array, row: int) -> float:
     """Estimate the FWHM of a peak by the rows above half of it [pixel]."""
     above = np.nan_to_num(profile) > profile[row] / 2
     below = np.flatnonzero(~above)
-    first = below[below < row].max(initial=-1)
-    last = below[below > row].min(initial=len(profile))
+    first = int(np.max(below[below < row], initial=-1))
+    last = int(np.min(below[below > row], initial=len(profile)))
     return float(max(last - first - 1, 2))
 
 
@@ -438,7 +438,7 @@ def _fit_gaussian(
     if len(rows) < 5 or not rows[0] <= position <= rows[-1]:
         return None
     y = values[rows]
-    start = [position, fwhm, float(np.sum(y - y.min())), float(y.min())]
+    start = [position, fwhm, float(np.sum(y - np.min(y))), float(np.min(y))]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)

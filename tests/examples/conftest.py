@@ -20,6 +20,14 @@ def run_example():
     return run
 
 
+@pytest.fixture(scope="session")
+def kast_night(tmp_path_factory, run_example, real_data):
+    """The folder with all products of the script for Kast, which tests leave alone."""
+    folder = tmp_path_factory.mktemp("kast")
+    run_example("kast_longslit.py", real_data / "kast_blue_longslit", folder=folder)
+    return folder
+
+
 @pytest.fixture(
     params=[
         "demo_night.py", "four_engines.py", "imaging_night.py", "kast_longslit.py",

@@ -29,19 +29,11 @@ BLANK_ROWS = [(60, 130), (220, 290), (195, 212), (140, 155)]
 LIT = slice(40, 310)
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """One folder for all tests here, since the reduction takes some seconds."""
-    return tmp_path_factory.mktemp("kast")
-
-
 @pytest.fixture
-def kast(work, run_example, real_data, monkeypatch):
+def kast(kast_night, monkeypatch):
     """The folder of the products, where the test then is."""
-    if not any(work.iterdir()):
-        run_example("kast_longslit.py", real_data / "kast_blue_longslit", folder=work)
-    monkeypatch.chdir(work)
-    return work
+    monkeypatch.chdir(kast_night)
+    return kast_night
 
 
 def sky(name):

@@ -195,18 +195,18 @@ def test_window_of_efosc2_is_refused() -> None:
         ("kast_red", {"DSENSOR": "Ret 400x1200"},
          {"dispersion_axis": "x", "pixel_scale": 0.774, "dispersion": 2.32}),
         ("efosc2", {}, {"dispersion_axis": "y", "wavelength": "rises",
-                        "binning": [2, 2], "slit_width": 1.2, "dispersion": 2.8}),
+                        "binning": [2, 2], "slit_width": 1.2, "dispersion": 2.83}),
         ("efosc2", {"ESO INS SLIT1 NAME": "slit#10"}, {"slit_width": 10.0}),
         ("efosc2", {"ESO INS SLIT1 NAME": "Special#1"}, {"slit_width": None}),
-        ("efosc2", {"ESO INS GRIS1 NAME": "Gr#11"}, {"wavelength_range": None}),
+        ("efosc2", {"ESO INS GRIS1 NAME": "Gr#11"}, {"central_wavelength": None}),
         ("alfosc", {}, {"dispersion_axis": "y", "wavelength": "falls",
-                        "binning": [1, 1], "slit_width": 1.0, "dispersion": 3.3,
+                        "binning": [1, 1], "slit_width": 1.0, "dispersion": 3.5,
                         "lines": ["He", "Ne"]}),
         ("alfosc", {"ALAPRTNM": "Vert_0.9"},
          {"dispersion_axis": "x", "wavelength": "rises", "slit_width": 0.9}),
         ("alfosc", {"ALAPRTNM": "VertOff_1.3"}, {"dispersion_axis": "x"}),
         ("alfosc", {"CLAMP4": 1}, {"lines": ["ThAr"]}),
-        ("alfosc", {"ALGRNM": "Grism_#18"}, {"wavelength_range": [3450.0, 5350.0]}),
+        ("alfosc", {"ALGRNM": "Grism_#18"}, {"central_wavelength": 4360.0}),
     ],
 )  # fmt: skip
 def test_geometry_and_wavelengths(table: str, cards: Cards, expected: Cards) -> None:
@@ -216,15 +216,39 @@ def test_geometry_and_wavelengths(table: str, cards: Cards, expected: Cards) -> 
     assert {key: found.get(key) for key in expected} == expected
 
 
-@pytest.mark.parametrize("table", SPECTRA)
-def test_ranges_agree_with_the_dispersion(table: str) -> None:
-    """At most a quarter off, for grisms are far from linear."""
-    pixels = {"efosc2": 2048, "alfosc": 2052}
-    for setup in instruments.load(table).spectrograph:
-        if "wavelength_range" in setup.values:
-            first, last = setup.values["wavelength_range"]
-            expected = setup.values["dispersion"] * pixels[table]
-            assert last - first == pytest.approx(expected, rel=0.25)
+# Arc lines at the pixels where PyNOT lists them, each with its table.
+LINES = [
+    ("alfosc", {"ALGRNM": "Grism_#4"}, [(242.9, 8774.11), (1638.63, 3889.8)]),
+    ("alfosc", {"ALGRNM": "Grism_#7"}, [(106.76, 6680.1), (1981.43, 3889.75)]),
+    ("alfosc", {"ALGRNM": "Grism_#18"}, [(140.9, 5232.62), (2019.6, 3492.54)]),
+    ("alfosc", {"ALGRNM": "Grism_#19"}, [(24.76, 6931.39), (1993.47, 4472.73)]),
+    (
+        "efosc2",
+        {"ESO INS GRIS1 NAME": "Gr#13"},
+        [(110.05, 3888.65), (1994.69, 9122.97)],
+    ),
+    ("efosc2", {"ESO INS GRIS1 NAME": "Gr#14"}, [(147.52, 3187.7), (1988.59, 5015.68)]),
+]
+
+
+@pytest.mark.parametrize(("table", "cards", "lines"), LINES)
+def test_lines_of_real_arcs_are_near_where_the_table_has_them(
+    table: str, cards: Cards, lines: list[tuple[float, float]]
+) -> None:
+    """Within the 200 Angstrom and 15 percent that the identification allows for."""
+    header = primary_of(table, **cards)
+    given = instruments.load(table).spectrograph_of(header, SPECTRA[table][1])
+    given.pop("binning")
+    geometry = spectrograph_of(given, NDLater(np.zeros((2052, 10))))
+    assert geometry.wavelength_range is not None
+    (x1, first), (x2, last) = lines
+    slope = (last - first) / (x2 - x1)
+    assert (slope < 0) == geometry.falls
+    assert geometry.dispersion == pytest.approx(abs(slope), rel=0.15)
+    # From the line that is nearer to the middle.
+    x, line = min(lines, key=lambda at: abs(at[0] - 1026))
+    centre = sum(geometry.wavelength_range) / 2
+    assert centre == pytest.approx(line + slope * (1026 - x), abs=200.0)
 
 
 def test_flats_of_spectra_and_of_images_are_normalised_each_in_their_way() -> None:

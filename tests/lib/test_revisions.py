@@ -205,6 +205,12 @@ def cosmic(folder):
     file = ccd.trim(ccd.subtract_overscan(name, method=mean_of_strip))
     file = ccd.add_variance(file, adc_step=0)
     yield cosmetics.clean_cosmic_rays(file)
+    with fits.open(name, mode="update") as hdus:
+        hdus[0].data[15:19, :32] += 4000  # a trace
+    file = ccd.trim(
+        ccd.subtract_overscan(name, method=mean_of_strip, out_names="s.fits")
+    )
+    yield cosmetics.clean_cosmic_rays(ccd.add_variance(file, adc_step=0))
 
 
 def unbiased(name, **words):
@@ -661,6 +667,29 @@ def tabulated(folder):
     yield spec.tabulate_spectrum(starlike("x.fits", 1000))
 
 
+def wavelength_image(folder):
+    lines = [5000.0, 5100, 5210, 5330, 5480, 5600, 5690, 5850, 5920, 6010]
+    x, middle = np.arange(256), (np.array(lines) - 4950) / 4.5
+    peaks = 2000.0 + 500 * (np.arange(10) % 3)
+    row = sum(
+        p * np.exp(-0.5 * ((x - m) / 1.3) ** 2)
+        for p, m in zip(peaks, middle, strict=True)
+    )
+    pixels = np.tile(np.round(row), (16, 1)) + 5
+    ndd = NDLater(pixels, variance=pixels + 16, unit="electron")
+    DataFile("arc.fits", data=[ndd], mode="new").save()
+    Table({"wavelength": lines}, meta={"medium": "air"}).write("lines.ecsv")
+    made = spec.make_wavelengths(
+        "arc.fits", line_list="lines.ecsv",
+        spectrograph={"wavelength_range": [4900.0, 6150.0]},
+    )  # fmt: skip
+    # Errors of a fit without residuals are those of another machine.
+    place = DataFile("place.fits", mode="new")
+    place.append(NDLater(np.round(made[0].data, 1) + 0.0137))
+    place.save()
+    yield place
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -707,6 +736,7 @@ CASES = {
     "spec.make_sensitivity": response,
     "spec.extract_spectra": extracted,
     "spec.make_telluric": absorption,
+    "spec.make_wavelengths": wavelength_image,
     "spec.measure_sky": slit_sky,
     "spec.rectify_wavelength": rectified,
     "spec.subtract_sky": without_slit_sky,

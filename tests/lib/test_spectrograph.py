@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from ndmapper import config
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
 from ndmapper.steps import run_task
+from ndmapper.testing import make_raw
 
 
 @pytest.mark.parametrize("axis", ["x", "y"])
@@ -59,6 +61,35 @@ def test_dispaxis_of_the_header_counts_where_nothing_is_stated():
     ndd.meta["DISPAXIS"] = "along"
     with pytest.raises(ParameterError, match="DISPAXIS = 'along'"):
         spectrograph_of(None, ndd)
+
+
+def test_cards_of_the_primary_header_and_of_the_extension_count(tmp_path):
+    table = tmp_path / "split.toml"
+    table.write_text(
+        "schema = 1\n[descriptors]\ngrism = 'GRISM'\n"
+        "[spectrograph]\nbinning = ['CCDSUM']\n"
+        "[[spectrograph.setup]]\nwhere = { grism = 'g1' }\ndispersion = 2.0\n"
+    )
+    make_raw(
+        tmp_path / "split.fits",
+        {"DISPAXIS": 2, "GRISM": "g1"},
+        [({"CCDSUM": "2 4"}, np.zeros((40, 10), "i2"))],
+    )
+
+    @run_task(prefix="g")
+    def geometry_of(ndd, spectrograph: SpectrographTable = None):
+        """Note the geometry."""
+        found = spectrograph_of(spectrograph, ndd)
+        result = ndd.copy()
+        result.meta["FOUND"] = f"{found.axis} {found.binning} {found.dispersion}"
+        return result
+
+    raw = DataFile(tmp_path / "split.fits")
+    with config.using(outdir=str(tmp_path), instrument=str(table)):
+        first = geometry_of(raw)
+        assert first[0].meta["FOUND"] == "0 (2, 4) 8.0"
+        assert geometry_of(first)[0].meta["FOUND"] == "0 (2, 4) 8.0"
+    assert spectrograph_of(None, raw[0]).axis == 0
 
 
 def test_wrong_values_and_shapes_are_refused():

@@ -31,7 +31,7 @@ def test_lines_near_each_other_are_resolved():
     found = find_lines(*noisy(clean, np.random.default_rng(1)), fwhm=2.6)
     np.testing.assert_allclose(found.pixel, places, atol=0.06)
     assert np.all(found.good)
-    assert np.all(found.shift_by_neighbours > 0.1)
+    assert np.all(found.shift > 0.1)
 
 
 def test_lines_that_are_not_resolved_are_wide():

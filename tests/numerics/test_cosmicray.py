@@ -3,11 +3,12 @@ import pytest
 
 from ndmapper.numerics import neighbours
 from ndmapper.numerics.cosmicray import (
+    count_followers,
     find_cosmic_rays,
-    has_spectra,
+    find_in_spectra,
     neighbour_excess,
-    spectrum_model,
 )
+from ndmapper.numerics.spectrum_model import spectrum_model
 
 pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
 
@@ -151,27 +152,6 @@ def test_neighbour_excess_without_neighbours_is_unknown():
     assert np.isnan(neighbour_excess(np.ones((3, 30)), np.ones((3, 30)), mask)).all()
 
 
-def test_spectrum_model_of_smooth_objects_and_sky_lines_is_exact():
-    x, y = np.linspace(-1, 1, 300)[None, :], np.linspace(-1, 1, 60)[:, None]
-    smooth = np.exp(-0.5 * (y / 0.1) ** 2) * (5000 + 800 * x - 300 * x**3)
-    line = np.where(np.arange(300) == 150, 1000.0, 0.0)[None, :] * (1 + 0.1 * y)
-    model = spectrum_model(smooth + line)
-    # A line of 1000 in one column of 300 is clipped from the first fit.
-    np.testing.assert_allclose(model, smooth + line, atol=1)
-
-
-def test_spectrum_model_ignores_hits():
-    x = np.linspace(-1, 1, 300)
-    image = np.tile(1000 + 50 * x, (20, 1))
-    hit = image.copy()
-    hit[10, 70] += 1e5
-    np.testing.assert_allclose(spectrum_model(hit), image, atol=1)
-
-
-def test_spectrum_model_of_no_order_is_nothing():
-    assert not spectrum_model(np.ones((5, 5)), object_order=0, sky_order=0).any()
-
-
 @pytest.mark.parametrize(
     "shape", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 7), (6, 6), (9, 30)]
 )
@@ -203,16 +183,34 @@ def test_find_cosmic_rays_of_nothing_usable_are_none(value, variance):
     assert not result.found.any()
 
 
-def test_spectra_are_told_from_stars(spectrum):
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (2, 2), (3, 7), (9, 30), (50, 1)])
+def test_find_in_spectra_of_small_images_are_none_in_noise(shape):
+    image = np.random.default_rng(6).normal(100, 5, shape)
+    result = find_in_spectra(image, np.full(shape, 25.0))
+    assert not result.found.any()
+
+
+def test_find_in_spectra_keeps_masked_pixels_and_nan(spectrum):
     data, variance = spectrum
-    assert has_spectra(data, variance, np.ones(data.shape, bool))
-    assert has_spectra(data.T, variance.T, np.ones(data.T.shape, bool))
-    y, x = np.indices((200, 200))
-    rng = np.random.default_rng(8)
-    stars = np.full(y.shape, 100.0)
-    for row, column in rng.uniform(0, 200, (40, 2)):
-        stars += 5e4 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2 / 1.5**2)
-    stars = rng.poisson(stars).astype(float)
-    stars[:, 30] += 500  # a bad column
-    assert not has_spectra(stars, stars, np.ones(stars.shape, bool))
-    assert not has_spectra(stars, stars, np.zeros(stars.shape, bool))
+    holed = data.copy()
+    holed[10, 100] = np.nan
+    holed[11, 200] += 5000
+    mask = np.zeros(data.shape, bool)
+    mask[11, 200] = True
+    result = find_in_spectra(holed, variance, mask)
+    assert not result.found.any()
+    np.testing.assert_array_equal(result.data, holed)
+    assert not find_in_spectra(holed, variance, mask | True).found.any()
+
+
+def test_count_followers_of_hits_on_a_trace(spectrum):
+    data, variance = spectrum
+    good = np.ones(data.shape, bool)
+    found = np.zeros(data.shape, bool)
+    found[[5, 10, 70], [50, 222, 300]] = True
+    on, expected = count_followers(found, data, variance, good, 1)
+    assert on == 0
+    assert 0 < expected < 1
+    found[38, 20:380:10] = True
+    assert count_followers(found, data, variance, good, 1)[0] > 25
+    assert count_followers(found, data, variance, good, 0)[0] <= 3

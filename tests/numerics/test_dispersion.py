@@ -81,7 +81,6 @@ def test_surface_of_tilted_and_curved_lines():
     rng = np.random.default_rng(8)
     x = np.repeat(np.linspace(30, N - 30, 25), 20)
     y = np.tile(np.linspace(0, 300, 20), 25)
-    v = y / 150 - 1
 
     def truth(x, y):
         v = y / 150 - 1
@@ -95,4 +94,8 @@ def test_surface_of_tilted_and_curved_lines():
     yy, xx = np.mgrid[0:301:20, 0:N:50].astype(float)
     off = (fit(xx, yy) - truth(xx, yy)) / fit.slope(xx, yy)
     assert np.sqrt(np.mean(off**2)) < 0.01  # pixel
-    assert v.size == 500
+    wavelengths, variances = fit.on_image(300, N)
+    np.testing.assert_allclose(wavelengths[::20, ::50], fit(xx, yy)[:15], rtol=1e-12)
+    np.testing.assert_allclose(
+        variances[::20, ::50], fit.variance(xx, yy)[:15], rtol=1e-6
+    )

@@ -18,7 +18,7 @@ from ndmapper.numerics.identification import (
     solve_identified,
 )
 
-TABLES = Path(ndmapper.lib.spec.__file__).parent / "tables"
+TABLES = Path(ndmapper.lib.spec.__file__).parent / "tables" / "lines"
 
 
 def listed(*names):

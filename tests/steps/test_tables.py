@@ -12,11 +12,12 @@ from astropy.io import fits
 from ndmapper import config
 from ndmapper.data import DataFile
 from ndmapper.errors import DeclarationError, InstrumentError, ParameterError
-from ndmapper.instruments import loader
+from ndmapper.instruments import load, loader
 from ndmapper.io.record import entry_key
 from ndmapper.lib import ccd
 from ndmapper.report.script import write_script
 from ndmapper.steps import InstrumentTable, chain, run_task
+from ndmapper.steps.instrument_block import given_by_table, named_changes
 from ndmapper.steps.record.freshness import why_stale
 
 TABLE = """
@@ -413,3 +414,12 @@ def test_remarks_name_the_file(users, tmp_path, caplog):
     assert made[0].data[0, 0] == 2000
     assert "EGAIN = 2.0 is taken for the gain, not GAIN = 100" in caplog.text
     assert "raw_1.fits" in caplog.text
+
+
+def test_star_in_a_section_is_the_same_without_looking_at_the_frame():
+    found = load("kast").amplifiers({"NAXIS1": 2112, "NAXIS2": 400})
+    block = {"table": "kast.toml", "amplifiers": [[1, given_by_table(found)]]}
+    assert named_changes(block) == []
+    block["amplifiers"][0][1][0]["data"] = "[1:1023,1:400]"
+    (told,) = named_changes(block)
+    assert "amplifier left was [1:1023,1:400], now [1:1024,*], in kast.toml" in told

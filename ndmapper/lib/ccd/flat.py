@@ -18,9 +18,10 @@ from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.flagging import flags_with
+from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
-from ndmapper.steps import OfInstrument, Range, run_task
+from ndmapper.steps import OfInstrument, Range, qc, run_task
 
 __all__ = ["apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
 
@@ -39,7 +40,7 @@ _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 5})
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 6})
 def make_flat(
     files: DataFileList,
     *,
@@ -49,12 +50,15 @@ def make_flat(
     high: Annotated[float, Range(gt=0)] = 5.0,
     scale: bool = True,
     threshold: Annotated[float, Range(ge=0)] = 0.2,
-    dispersion_axis: Literal[0, 1] = 1,
+    dispersion_axis: Literal[0, 1] | None = None,
     knot_spacing: Annotated[float, Range(gt=1)] = 30.0,
     slit_degree: Annotated[int, Range(ge=0)] = 8,
     slit_degree_along: Annotated[int, Range(ge=0)] = 3,
     keep_illumination: bool = False,
     edge_margin: Annotated[float, Range(ge=0)] = 3.0,
+    least_signal_to_noise: Annotated[float, Range(ge=0)] = 5.0,
+    flag_structure: bool = True,
+    spectrograph: SpectrographTable = None,
 ) -> list[NDLater]:
     """
     Combine and normalise flats: ``make_flat(files, flat='name of the product.fits')``.
@@ -78,22 +82,36 @@ def make_flat(
         Scale the frames to the first one before they are combined; lamps drift.
     threshold : float
         Pixels with a lower normalised value are flagged BAD, and 1 in the flat.
-    dispersion_axis : {0, 1}
-        The axis of the array along which wavelength changes.
+    dispersion_axis : {0, 1}, optional
+        The axis of the array along which wavelength changes; by default that of the
+        spectrograph.
     knot_spacing : float
-        Distance of the knots of the response [pixel].
+        Distance of the knots of the response [pixel]. Where the lamp has an edge or a
+        line, they are closer.
     slit_degree, slit_degree_along : int
-        Degrees of the slit illumination along the slit and along the dispersion.
+        Degrees of the slit illumination along the slit and along the dispersion; that
+        along a narrow slit is less than its number of pixels.
     keep_illumination : bool
         Leave the slit illumination in the flat.
     edge_margin : float
-        Pixels nearer than this to the edge of the slit count as unlit [pixel].
+        Pixels nearer than this to the edge of the slit count as unlit [pixel]; at most
+        a sixth of a narrow slit.
+    least_signal_to_noise : float
+        Where the lamp gives less per pixel, lines along the slit count as unlit.
+    flag_structure : bool
+        Flag BAD where the lamp has structure that is much finer than the knots: the
+        edge of a dichroic, an emission line, fringes. It is part of the response, so
+        that the flat does not correct it.
+    spectrograph : mapping, optional
+        Keys of ``[spectrograph]`` that replace those of the instrument's table.
 
     Returns
     -------
     list of NDLater
-        The flat, without unit. Pixels beside the slit are flagged UNILLUMINATED and
-        are 1. FLATUNIT in its header is the unit of the frames, FLATNORM how they were
+        The flat, without unit. Pixels beside the slit and without light are flagged
+        UNILLUMINATED and are 1. Columns (or rows, along the slit) that are flagged are
+        named in a warning, and counted in the record (``weak``, ``structure``).
+        FLATUNIT in its header is the unit of the frames, FLATNORM how they were
         normalised, and the cards of the amplifiers have their gains.
 
     Raises
@@ -116,22 +134,27 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
+            axis = dispersion_axis
+            if axis is None:
+                axis = spectrograph_of(spectrograph, ndd).axis
             try:
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
                     mask=mask,
-                    dispersion_axis=dispersion_axis,
+                    dispersion_axis=axis,
                     knot_spacing=knot_spacing,
                     illumination_degree=(slit_degree, slit_degree_along),
                     keep_illumination=keep_illumination,
                     edge_margin=edge_margin,
                     threshold=threshold,
+                    least_signal_to_noise=least_signal_to_noise,
                 )
+                _tell_doubtful(ndd, result, axis, flag_structure)
             except ValueError as err:
                 msg = f"{err}{_masked(combined)}"
                 raise ParameterError(msg) from err
-        flats.append(_as_ndd(ndd, result, factors))
+        flats.append(_as_ndd(ndd, result, factors, flag_structure))
     for flat in flats:
         flat.meta["FLATNORM"] = (normalise, "what the flat was divided by")
     report_master(flats, "flat")
@@ -340,8 +363,48 @@ def _common_level(ndds: Sequence[NDLater]) -> float:
     return level
 
 
-def _as_ndd(ndd: NDLater, flat: NormalisedFlat, factors: Sequence[float]) -> NDLater:
-    flags = flags_with(ndd, (flat.unlit, Flag.UNILLUMINATED), (flat.low, Flag.BAD))
+def _tell_doubtful(
+    ndd: NDLater, flat: NormalisedFlat, dispersion_axis: int, flag_structure: bool
+) -> None:
+    """Name the lines along the slit that have too little light, or structure."""
+    along = "columns" if dispersion_axis == 1 else "rows"
+    where = "" if ndd.ident is None else f"[{ndd.ident}]"
+    kinds = {
+        "weak": (flat.weak, "the lamp has too little light, so that they are flagged"),
+        "structure": (
+            flat.missed,
+            "the lamp has an edge, a line or fringes, which the flat does not correct"
+            + ("; they are flagged" if flag_structure else ""),
+        ),
+    }
+    for name, (pixels, why) in kinds.items():
+        lines = np.any(pixels, axis=1 - dispersion_axis)
+        qc(**{f"{name}{where}": int(lines.sum())})
+        if lines.any():
+            log.warning(
+                "flat%s: in the %s %s (counted from 1) %s",
+                where, along, _ranges(lines), why,
+            )  # fmt: skip
+
+
+def _ranges(lines: npt.NDArray[np.bool_]) -> str:
+    """Write which lines are True, counted from 1, at most ten ranges of them."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], lines.astype(np.int8), [0]])))
+    pairs = [(a + 1, b) for a, b in zip(steps[::2], steps[1::2], strict=True)]
+    shown = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in pairs[:10])
+    more = len(pairs) - 10
+    return shown if more <= 0 else f"{shown} and {more} more ranges"
+
+
+def _as_ndd(
+    ndd: NDLater,
+    flat: NormalisedFlat,
+    factors: Sequence[float],
+    flag_structure: bool = True,
+) -> NDLater:
+    bad = flat.low | flat.missed if flag_structure else flat.low
+    dark = flat.unlit | flat.weak
+    flags = flags_with(ndd, (dark, Flag.UNILLUMINATED), (bad & ~dark, Flag.BAD))
     result = ndd.replace(
         data=flat.data.astype(np.float32),
         variance=None

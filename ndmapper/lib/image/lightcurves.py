@@ -338,7 +338,7 @@ def _draw(table: Table, values: Array, errors: Array, ratios: Array, what: str) 
     if known.any():
         typical = np.nanmedian(errors[known], axis=1)
         widths.loglog(typical, ratios[known] * typical, "k.")
-        limits = [typical.min(), typical.max()]
+        limits = [np.min(typical), np.max(typical)]
         widths.loglog(limits, limits, color="0.6")
     widths.set_xlabel(f"error of {what}")
     widths.set_ylabel("scatter")

@@ -117,7 +117,7 @@ def _at_same_places(placed: Sequence[Placed]) -> list[list[Placed]]:
     groups: list[list[Placed]] = []
     for one in placed:
         for group in groups:
-            if _distance(one, group[0]).max() < _SAME:
+            if np.max(_distance(one, group[0])) < _SAME:
                 group.append(one)
                 break
         else:
@@ -126,7 +126,7 @@ def _at_same_places(placed: Sequence[Placed]) -> list[list[Placed]]:
 
 
 def _are_near(one: Placed, other: Placed) -> bool:
-    return bool(_distance(one, other).min() < 3)
+    return bool(np.min(_distance(one, other)) < 3)
 
 
 def _distance(one: Placed, other: Placed) -> Array:

@@ -15,7 +15,7 @@ from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.alike import check_alike
 from ndmapper.lib.combine import warn_of_rejected
-from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.flagging import good_pixels, union_along
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.lib.image.shared_pixels import (
@@ -452,7 +452,7 @@ def _look_again(
     result.data[at] = level
     result.count[at] = used.sum(axis=0)
     result.variance[at] = of_level * np.array(factors)[good[:, at].sum(axis=0)]
-    result.flags[at] = np.bitwise_or.reduce(np.where(used, flags[:, at], 0), axis=0)
+    result.flags[at] = union_along(np.where(used, flags[:, at], 0))
     for number, keeps, has in zip(parts.numbers, found.used, good, strict=True):
         rejected.good[number] += has[inner].sum()
         rejected.lost[number] += (has & ~keeps)[inner].sum()

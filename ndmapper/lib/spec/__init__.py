@@ -25,6 +25,9 @@ trace
     Where the spectra of objects lie.
 velocity
     Wavelengths relative to the barycentre, or to the Sun.
+wavelengths, line_lists, template, identifying
+    The wavelength of each pixel, by the lines of an arc: their lists, arcs that were
+    identified before, and lines that the user identifies.
 """
 
 from ndmapper.lib.spec.axis import WavelengthAxis, wavelengths_of, with_wavelengths
@@ -53,6 +56,7 @@ from ndmapper.lib.spec.standards import (
 from ndmapper.lib.spec.telluric import correct_telluric, make_telluric
 from ndmapper.lib.spec.trace import trace_spectra
 from ndmapper.lib.spec.velocity import correct_velocity
+from ndmapper.lib.spec.wavelengths import make_wavelengths
 
 __all__ = [
     "DifferentialRefraction",
@@ -70,6 +74,7 @@ __all__ = [
     "list_standards",
     "make_sensitivity",
     "make_telluric",
+    "make_wavelengths",
     "measure_sky",
     "read_extinction",
     "read_standard",

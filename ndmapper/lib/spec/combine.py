@@ -13,9 +13,10 @@ from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.ccd.dark import exposure_time
 from ndmapper.lib.figures import new_figure
-from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.flagging import flags_with, good_pixels, union_along
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.spec.axis import wavelengths_of, with_wavelengths
+from ndmapper.lib.spec.count_rate import require_pixels
 from ndmapper.lib.spec.flux import COMMON_ERROR, SENSITIVITY_ID
 from ndmapper.lib.spec.velocity import VELOCITY_FRAME
 from ndmapper.numerics.correlated_noise import Covariances
@@ -49,6 +50,9 @@ _COVERED = 0.5
 
 _LEAST_OWN = 1e-3
 """A pixel has at least this part of its variance by itself."""
+
+_SIGNIFICANT = 20.0
+"""Levels are compared if they are so many times their error."""
 
 _LEVELS = 0.1
 """Levels that differ by more are told."""
@@ -171,6 +175,7 @@ def _check_alike(members: Sequence[tuple[str, NDLater]]) -> None:
         if ndd.unit != first.unit:
             msg = f"{name} is in {ndd.unit}, but {first_name} in {first.unit}"
             raise UnitError(msg)
+        require_pixels(ndd)
         if ndd.variance is None:
             msg = f"{name} has no variance, which the weights are made of"
             raise ParameterError(msg)
@@ -243,7 +248,7 @@ def _combined(
         for name in ("values", "variance", "common")
     )
     good = np.array([one.good for one in placed])
-    levels = _levels(values, good)
+    levels = _levels(values, variance, good)
     _report_levels(placed, levels, where, scale=scale)
     if scale == "median":
         values, variance = values / levels[:, None], variance / levels[:, None] ** 2
@@ -379,17 +384,22 @@ def _on_grid(one: _Spectrum, edges: Array) -> _Spectrum:
     )
 
 
-def _levels(values: Array, good: Mask) -> Array:
-    """Give the level of each spectrum relative to the others; 1 in the mean."""
-    smooth = running_median(np.where(good, values, 0.0), good)
-    reference = np.nanmedian(
-        np.where(good, smooth, np.nan)[:, good.any(axis=0)], axis=0
-    )
+def _levels(values: Array, variance: Array, good: Mask) -> Array:
+    """Give the level of each spectrum relative to the others; 1 where none is known."""
     found = np.ones(len(values))
-    for number, row in enumerate(smooth[:, good.any(axis=0)]):
-        both = good[number, good.any(axis=0)] & (reference > 0)
-        if both.any():
-            found[number] = float(np.median(row[both]) / np.median(reference[both]))
+    some = good.any(axis=0)
+    if not some.any():
+        return found
+    smooth = running_median(np.where(good, values, 0.0), good)
+    reference = np.nanmedian(np.where(good, smooth, np.nan)[:, some], axis=0)
+    for number, use in enumerate(good[:, some]):
+        if not use.any():
+            continue
+        expected = float(np.median(reference[use]))
+        noise = variance[number, some][use]
+        error = float(np.sqrt(np.median(noise) / noise.size))
+        if expected > _SIGNIFICANT * error:
+            found[number] = float(np.median(smooth[number, some][use])) / expected
     found[~(found > 0)] = 1.0
     return found / float(np.exp(np.mean(np.log(found))))
 
@@ -422,7 +432,7 @@ def _product(
     widths = np.ones(mean.values.shape) if _is_density(first) else np.diff(edges)
     flags: npt.NDArray[Any] = np.array([one.flags for one in placed])
     empty = mean.count == 0
-    bits = np.bitwise_or.reduce(np.where(used | empty, flags, 0), axis=0)
+    bits = union_along(np.where(used | empty, flags, 0))
     made = NDLater(
         mean.values * widths,
         variance=mean.variance * widths**2,

@@ -8,14 +8,14 @@ import numpy.typing as npt
 from astropy import units as u
 
 from ndmapper.data import NDLater
-from ndmapper.errors import UnitError
+from ndmapper.errors import ShapeError, UnitError
 from ndmapper.lib.ccd.dark import exposure_time
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spec.axis import wavelengths_of
 from ndmapper.numerics.air import vacuum_to_air
 from ndmapper.numerics.rebin import pixel_edges
 
-__all__ = ["FLUX_UNIT", "CountRate", "air_wavelengths", "count_rate"]
+__all__ = ["FLUX_UNIT", "CountRate", "air_wavelengths", "count_rate", "require_pixels"]
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +52,15 @@ class CountRate:
 def air_wavelengths(ndd: NDLater) -> Array:
     """Give the wavelengths of a spectrum in air [Angstrom]."""
     axis = wavelengths_of(ndd)
+    require_pixels(ndd)
     return axis.values if axis.medium == "air" else vacuum_to_air(axis.values)
+
+
+def require_pixels(ndd: NDLater) -> None:
+    """Refuse a spectrum of one pixel, whose width is not known."""
+    if ndd.shape[0] < 2:
+        msg = f"{ndd!r} has {ndd.shape[0]} pixel, and a spectrum has two or more"
+        raise ShapeError(msg)
 
 
 def count_rate(ndd: NDLater, exposure: float | None, name: str) -> CountRate:

@@ -12,7 +12,7 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
-from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.flagging import flags_with, good_pixels, union_along
 from ndmapper.lib.spec.axis import (
     WavelengthAxis,
     medium_of,
@@ -221,8 +221,8 @@ class _Extraction:
         if not inside.any():
             msg = (
                 f"object {number} is off the slit of {self.frame.where}: its trace has "
-                f"the rows {place.min():.1f} to {place.max():.1f}, and the slit has "
-                f"{rows.start} to {rows.stop - 1} [pixel, from 0]"
+                f"the rows {np.min(place):.1f} to {np.max(place):.1f}, and the slit "
+                f"has {rows.start} to {rows.stop - 1} [pixel, from 0]"
             )
             raise ParameterError(msg)
         if not inside.all():
@@ -281,7 +281,7 @@ def _spectrum(
     # Good columns have the flags of the pixels they are from, others those of all.
     core = np.abs(window.offset) <= window.fwhm / 2
     counted = core & (found.used | poor)
-    bits = np.bitwise_or.reduce(np.where(counted, flags, 0), axis=0)
+    bits = union_along(np.where(counted, flags, 0))
     # A section of one row or column has a header without the axis along the slit.
     line = ndd[0] if frame.geometry.axis == 1 else ndd[:, 0]
     line = line.replace(

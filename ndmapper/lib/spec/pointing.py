@@ -83,7 +83,8 @@ def target_of(df: DataFile, given: tuple[float, float] | None = None) -> SkyCoor
         found = _coordinates(df)
         try:
             ra, dec = _degrees(found[0], 15.0), _degrees(found[1], 1.0)
-            equinox = float(look_up(df, "EQUINOX") or 2000.0)
+            # Some write J2000.
+            equinox = float(str(look_up(df, "EQUINOX") or 2000.0).strip("JBjb "))
         except (ValueError, TypeError) as err:
             msg = (
                 f"the coordinates {found} in the header of {_name(df)} are not "

@@ -15,7 +15,7 @@ from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.data.header_query import look_up
 from ndmapper.errors import NdmapperError, ParameterError, UnitError
 from ndmapper.lib.figures import new_figure
-from ndmapper.lib.flagging import flags_with
+from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import with_wavelengths
 from ndmapper.lib.spec.count_rate import FLUX_UNIT, CountRate, count_rate
 from ndmapper.lib.spec.extinction import ExtinctionCurve, extinction_for
@@ -231,11 +231,16 @@ def brightest_spectrum(df: DataFile) -> NDLater:
     if not len(df):
         msg = f"{df} has no spectrum"
         raise ParameterError(msg)
-    levels = [float(np.nan_to_num(np.nanmedian(ndd.data))) for ndd in df]
+    levels = [_median(ndd) for ndd in df]
     found: NDLater = df[int(np.argmax(levels))]
     if len(df) > 1:
         log.info("the standard of %s is its brightest spectrum, %s", df, found.ident)
     return found
+
+
+def _median(ndd: NDLater) -> float:
+    good = np.asarray(ndd.data)[good_pixels(ndd)]
+    return float(np.median(good)) if good.size else -math.inf
 
 
 def _star(

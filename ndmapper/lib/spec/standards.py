@@ -200,16 +200,26 @@ def read_standard(file: str | Path) -> StandardStar:
 
 
 def _tables_of(name: str, known: Table) -> list[int]:
-    """List the rows of a star, by any of its names."""
+    """List the rows of a star, by any of its names, to which something may be added."""
     wanted = normalised(name)
-    if not wanted:
-        return []
-    found = []
-    for number, row in enumerate(known):
-        names = [row["star"], *str(row["names"]).split(",")]
-        if wanted in [normalised(str(one)) for one in names]:
-            found.append(number)
-    return found
+    names = [
+        [normalised(one) for one in (row["star"], *row["names"].split(","))]
+        for row in known
+    ]
+    found = [n for n, ours in enumerate(names) if wanted in ours and wanted]
+    if found:
+        return found
+    # As in 'Feige 66 wide slit', but not Feige 660.
+    begun = {
+        n: max((len(x) for x in ours if x and _begins(wanted, x)), default=0)
+        for n, ours in enumerate(names)
+    }
+    longest = max(begun.values(), default=0)
+    return [n for n, length in begun.items() if length == longest > 0]
+
+
+def _begins(text: str, name: str) -> bool:
+    return text.startswith(name) and not text[len(name) :][:1].isdigit()
 
 
 def _rows_near(near: tuple[float, float], radius: float, known: Table) -> list[int]:

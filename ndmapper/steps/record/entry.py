@@ -49,6 +49,7 @@ __all__ = [
     "completed_entries",
     "expected_entries",
     "is_as_recorded",
+    "keep_figures",
     "output_name",
     "qc_and_decisions",
     "recordable",
@@ -543,11 +544,20 @@ def run_block(
         if len(lines) > _LINES:
             facts["log_file"] = _keep(side / "logs" / f"{stem}.log", outcome.log)
     if findings.figures:
-        facts["figures"] = [
-            _draw(figure, side / "figures" / f"{stem}-{n}.png")
-            for n, figure in enumerate(findings.figures, 1)
-        ]
+        facts["figures"] = keep_figures(unit, products, findings)
     return facts
+
+
+def keep_figures(
+    unit: WorkUnit, products: Sequence[str], findings: Findings, word: str = ""
+) -> list[str]:
+    """Draw the figures of a step beside its products; give their names there."""
+    side = absolute(unit.settings["outdir"]) / ".ndmapper"
+    stem = next((Path(name).name for name in products), unit.declaration.name)
+    return [
+        _draw(figure, side / "figures" / f"{stem}{word}-{n}.png")
+        for n, figure in enumerate(findings.figures, 1)
+    ]
 
 
 def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:

@@ -20,7 +20,7 @@ from ndmapper.data.member_keys import described_keys
 from ndmapper.data.name_pattern import Key, find_key, key_text
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
-from ndmapper.engines.quality import collect_findings
+from ndmapper.engines.quality import Findings, collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
 from ndmapper.io.filetypes import is_plain
 from ndmapper.io.source import Stamp, absolute, stamp_of
@@ -31,6 +31,7 @@ from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
+    keep_figures,
     output_name,
     qc_and_decisions,
     references,
@@ -110,6 +111,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         collect_findings() as findings,
         collect_unit_decisions(unit, item.products) as decisions,
         _full_disk_named(item),
+        _figures_of_failure(item, findings),
     ):
         _refuse_misnamed(unit)
         # Hops 7 and 8: run, collect.
@@ -203,6 +205,23 @@ def _full_disk_named(item: PlanItem) -> Iterator[None]:
                     f"with outdir or TMPDIR, and run again. What failed first: {err}"
                 )
                 raise FileAccessError(msg) from err
+        raise
+
+
+@contextmanager
+def _figures_of_failure(item: PlanItem, findings: Findings) -> Iterator[None]:
+    """Keep the figures of a step that fails, since they show why it does."""
+    try:
+        yield
+    except Exception:
+        if findings.figures and not item.in_memory:
+            names = keep_figures(item.unit, item.products, findings, "-failed")
+            folder = absolute(item.unit.settings["outdir"]) / ".ndmapper"
+            log.warning(
+                "%s fails; why is shown by %s",
+                item.step,
+                ", ".join(str(folder / name) for name in names),
+            )
         raise
 
 

@@ -341,3 +341,31 @@ def test_missing_bias_is_told(detector, caplog):
             caplog.clear()
     add_variance(frame, poisson=False)
     assert "no bias" not in caplog.text
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_make_flat_spectral_names_and_flags_where_the_lamp_is_no_help(axis, caplog):
+    rng = np.random.default_rng(44)
+    x = np.arange(400.0)
+    lamp = 20000 / (1 + np.exp((x - 330) / 2)) * (1 + 3 * np.exp(-((x - 150) ** 2) / 8))
+    light = np.where(np.abs(np.arange(60) - 30) < 20, 1.0, 0.0)[:, None] * lamp
+    frames = []
+    for _ in "123":
+        counts = rng.poisson(light) + rng.normal(0, 4, light.shape)
+        counts = counts if axis == 1 else counts.T
+        frames.append(NDLater(counts, variance=np.maximum(counts, 0) + 16, ident=1))
+    files = DataFileList(data=[DataFile(data=[ndd]) for ndd in frames])
+    flags = {}
+    words = {"spectrograph": {"dispersion_axis": "y"}} if axis == 0 else {}
+    for structure in (True, False):
+        (flat,) = FLAT(files, normalise="spectral", flag_structure=structure, **words)
+        flags[structure] = (flat.flags if axis == 1 else flat.flags.T)[30]
+    assert (flags[True][145:156] == Flag.BAD).all()
+    assert not flags[True][30:130].any()
+    assert not flags[True][180:300].any()
+    assert (flags[True][360:] == Flag.UNILLUMINATED).all()
+    assert not flags[False][145:156].any()
+    along = "columns" if axis else "rows"
+    assert f"flat[1]: in the {along} " in caplog.text
+    assert "to 400 (counted from 1) the lamp has too little light" in caplog.text
+    assert "the lamp has an edge, a line or fringes" in caplog.text

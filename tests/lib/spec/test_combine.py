@@ -7,11 +7,12 @@ from lib_spectra import exposure, spectrum
 
 from ndmapper import config
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import ParameterError, UnitError
+from ndmapper.errors import ParameterError, ShapeError, UnitError
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.spec.axis import wavelengths_of, with_wavelengths
 from ndmapper.lib.spec.combine import combine_spectra
-from ndmapper.lib.spec.flux import COMMON_ERROR, SENSITIVITY_ID
+from ndmapper.lib.spec.flux import COMMON_ERROR, SENSITIVITY_ID, apply_sensitivity
+from ndmapper.lib.spec.velocity import correct_velocity
 from ndmapper.numerics.rebin import pixel_edges
 
 WAVELENGTHS = 4000 + 2.0 * np.arange(800)
@@ -299,3 +300,60 @@ def test_other_nights_are_told(caplog):
     ]
     combine_spectra.func(DataFileList(data=files))
     assert "motion of the Earth" in caplog.text
+
+
+def test_calibrated_spectra_of_two_months_come_together():
+    """Of files: flux, velocity, mean; the line is at rest in all of them."""
+    rng = np.random.default_rng(13)
+    site = {"longitude": -121.64, "latitude": 37.34, "height": 1283.0}
+    where = {"spectrograph": {"site": site}, "target": (184.4, 39.0)}
+    factor = np.full(800, 1e-17)
+    response = spectrum(
+        WAVELENGTHS, factor, (0.02 * factor) ** 2, unit="erg / (cm2 electron)"
+    )
+    exposure(response, name="s.fits")
+    names = []
+    for number, month in enumerate(("01", "05", "05")):
+        date = f"2015-{month}-20T0{number + 4}:00:00"
+        exposure(
+            observed(rng, level=1e5), name=f"x{number}.fits", EXPTIME=100.0,
+            **{"DATE-BEG": date},
+        )  # fmt: skip
+        apply_sensitivity(
+            f"x{number}.fits", sensitivity="s.fits", extinction="none",
+            out_names=f"k{number}.fits",
+        )  # fmt: skip
+        correct_velocity(f"k{number}.fits", out_names=f"v{number}.fits", **where)
+        names.append(f"v{number}.fits")
+    made = DataFile(combine_spectra(names, combined="y.fits").filename)[0]
+    inside = np.isfinite(made.data)
+    inside[np.abs(wavelengths_of(made).values - 4800) < 80] = False
+    expected = source(wavelengths_of(made).values, 1e5) / 100 * 1e-17
+    assert made.data[inside] == pytest.approx(expected[inside], rel=0.02)
+    relative = np.sqrt(made.variance[inside]) / made.data[inside]
+    assert relative == pytest.approx(0.02, rel=0.05)
+    assert made.meta["SPECSYS"] == "BARYCENT"
+    assert "VELOSYS" not in made.meta
+    assert made.extras[COMMON_ERROR].shape == made.shape
+
+
+def test_nothing_good_gives_nothing():
+    ndd = other(flags=np.full(800, Flag.BAD, np.uint16))
+    made = combined(ndd, ndd, ndd)
+    assert np.isnan(made.data).all()
+    assert (np.asarray(made.flags) & Flag.NO_DATA).all()
+
+
+def test_noise_has_no_level(caplog):
+    rng = np.random.default_rng(14)
+    ndds = [
+        spectrum(WAVELENGTHS, rng.normal(0, 1, 800), np.ones(800)) for _ in range(3)
+    ]
+    made = combined(*ndds, scale="median")
+    assert np.std(made.data / np.sqrt(made.variance)) == pytest.approx(1, abs=0.1)
+    assert "scale=" not in caplog.text
+
+
+def test_a_single_pixel_is_refused():
+    with pytest.raises(ShapeError, match="1 pixel"):
+        combined(spectrum([4000.0], [1.0], [1.0]))

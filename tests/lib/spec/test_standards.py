@@ -12,7 +12,15 @@ BLUE = (3420.0, 5530.0)
 
 
 @pytest.mark.parametrize(
-    "name", ["Feige 66", "feige66", "FEIGE-66", "Feige_066", "feige 66 std"]
+    "name",
+    [
+        "Feige 66",
+        "feige66",
+        "FEIGE-66",
+        "Feige_066",
+        "feige 66 std",
+        "Feige 66 wide slit",
+    ],
 )
 def test_names_in_any_spelling(name):
     assert find_standard(name, wavelengths=BLUE).stem == "feige66_wd"
@@ -57,6 +65,13 @@ def test_star_by_its_position():
         find_standard(near=near, radius=5.0)
 
 
+def test_a_longer_number_is_another_star():
+    with pytest.raises(ParameterError):
+        find_standard("LTT 3770")
+    with pytest.raises(ParameterError):
+        find_standard("")
+
+
 def test_unknown_star_has_a_suggestion():
     with pytest.raises(ParameterError, match=r"Feige 6[67]"):
         find_standard("Feige 65")
@@ -88,7 +103,8 @@ def test_tables_of_the_same_star_agree():
     at = np.arange(3300.0, 5500.0, 100.0)
     one, two = (np.interp(at, s.wavelengths, s.flux) for s in stars)
     assert np.median(one / two) == pytest.approx(1, abs=0.06)
-    assert one / two == pytest.approx(1, abs=0.12)
+    # At 4100 there is a line.
+    assert one / two == pytest.approx(1, abs=0.2)
 
 
 def test_own_tables(tmp_path):

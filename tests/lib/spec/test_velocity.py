@@ -175,6 +175,7 @@ def test_small_negative_declination():
 
 
 def test_coordinates_of_date_are_precessed():
+    assert target_of(flat(EQUINOX="J2000.0")).ra.deg == pytest.approx(184.4029167)
     found = target_of(flat(RA="12:18:22.7", DEC="38:55:32", EQUINOX=2015.38))
     assert found.ra.deg == pytest.approx(184.4029, abs=0.003)
     assert found.dec.deg == pytest.approx(39.0111, abs=0.003)
