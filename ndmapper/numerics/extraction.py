@@ -27,7 +27,7 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_ROUNDS = {"optimal": 4, "boxcar": 2}
+_ROUNDS = {"optimal": 4, "boxcar": 3}
 """So often profile, variance and cosmic rays are found in turn."""
 _TOLERANCE = 0.1
 """A cosmic ray is brighter than this part of the light of the object around it."""
