@@ -53,6 +53,8 @@ def fit_response(mean: Array, error: Array, *, knot_spacing: float = 30.0) -> Re
     told. One or two columns that are off are those of the detector, and are left out.
     The errors are those of the columns, raised to the scatter from column to column.
     """
+    from scipy.ndimage import binary_opening
+
     x = np.arange(mean.size, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         usable = np.isfinite(mean) & (error > 0) & (mean > _LEAST_COLUMN * error)
@@ -79,7 +81,9 @@ def fit_response(mean: Array, error: Array, *, knot_spacing: float = 30.0) -> Re
         edges, single = split, new
     short = np.diff(edges) < _FINE * min(knot_spacing, (last - first))
     where = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, short.size - 1)
-    missed = short[where] | ((np.abs(off) > _LIMIT) & ~single & usable)
+    # Fewer than three columns in a row that are off are those of the detector.
+    wide = binary_opening((np.abs(off) > _LIMIT) & usable, np.ones(3))
+    missed = short[where] | wide
     # Between two fringes are fringes.
     missed = _without_gaps(missed, round(knot_spacing)) & usable
     # Beyond the light the response stays as it is at its end.

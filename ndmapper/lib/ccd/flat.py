@@ -134,9 +134,11 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            axis = dispersion_axis
-            if axis is None:
-                axis = spectrograph_of(spectrograph, ndd).axis
+            axis = (
+                spectrograph_of(spectrograph, ndd).axis
+                if dispersion_axis is None
+                else dispersion_axis
+            )
             try:
                 result = normalise_flat(
                     ndd.data,
