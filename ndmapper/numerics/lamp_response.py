@@ -97,7 +97,7 @@ def _without_gaps(where: Mask, size: int) -> Mask:
     """Fill gaps that are at most of a size."""
     at = np.flatnonzero(where)
     result = where.copy()
-    for i in np.flatnonzero(np.diff(at) <= size + 1):
+    for i in np.flatnonzero(np.diff(at) <= size + 1).tolist():
         result[at[i] : at[i + 1]] = True
     return result
 

@@ -502,7 +502,7 @@ def _warn_of_gaps(table: Table, fit: Response) -> None:
     """Tell ranges without bands over which the sensitivity changes much."""
     places = np.unique(np.asarray(table["wavelength"])[np.asarray(table["used"])])
     values, _ = fit.at(places)
-    for n in np.flatnonzero(np.diff(places) > _GAP):
+    for n in np.flatnonzero(np.diff(places) > _GAP).tolist():
         change = abs(float(values[n + 1] - values[n]))
         if change > _CHANGE:
             log.warning(
