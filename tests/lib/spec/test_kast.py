@@ -76,9 +76,12 @@ def extracted(galaxy, **words):
     return ndd.data * scale, np.sqrt(ndd.variance) * scale
 
 
-def compared(theirs, kind):
+def compared(theirs, kind, flux):
     """Give columns without masked pixels, and beyond the seam of the amplifiers."""
+    # The flat is flagged in some columns, which have no flux.
+    assert np.mean(np.isnan(flux)) < 0.02
     whole = (theirs["BOX_NPIX"] > 6.9) & (theirs[f"{kind}_COUNTS_SIG"] > 0)
+    whole &= np.isfinite(flux)
     return whole & (COLUMNS >= 500) & (np.abs(COLUMNS - 1025) > 15) & (COLUMNS < 2044)
 
 
@@ -95,7 +98,7 @@ def test_trace(galaxy, theirs):
 
 def test_boxcar(galaxy, theirs):
     flux, sigma = extracted(galaxy, method="boxcar", radius=3.4885)
-    used = compared(theirs, "BOX")
+    used = compared(theirs, "BOX", flux)
     counts, error = theirs["BOX_COUNTS"], theirs["BOX_COUNTS_SIG"]
     assert np.corrcoef(flux[used], counts[used])[0, 1] >= 0.995  # found .998
     assert 0.98 <= np.median(flux[used] / counts[used]) <= 1.04  # 1.008
@@ -104,7 +107,7 @@ def test_boxcar(galaxy, theirs):
     assert np.std(off) <= 0.40  # .28
     assert np.abs(off).max() <= 2.5  # 1.3
     assert 0.93 <= np.median(sigma[used] / error[used]) <= 1.08  # .99
-    rows = (COLUMNS >= 5) & (COLUMNS <= 2043) & (error > 0)
+    rows = (COLUMNS >= 5) & (COLUMNS <= 2043) & (error > 0) & np.isfinite(flux)
     ratio = np.median((flux / sigma)[rows]) / np.median((counts / error)[rows])
     assert 0.93 <= ratio <= 1.08  # 1.02
 
@@ -112,11 +115,11 @@ def test_boxcar(galaxy, theirs):
 @pytest.mark.parametrize("profile", ["empirical", "gaussian"])
 def test_optimal(galaxy, theirs, profile):
     flux, sigma = extracted(galaxy, profile=profile)
-    used = compared(theirs, "OPT")
+    used = compared(theirs, "OPT", flux)
     counts, error = theirs["OPT_COUNTS"], theirs["OPT_COUNTS_SIG"]
     assert np.corrcoef(flux[used], counts[used])[0, 1] >= 0.994  # found .997
     assert 0.94 <= np.median(flux[used] / counts[used]) <= 1.07  # 1.025, .987
     assert np.std((flux - counts)[used] / error[used]) <= 0.45  # .33
     box, box_sigma = extracted(galaxy, method="boxcar", radius=3.4885)
-    rows = (COLUMNS >= 5) & (COLUMNS <= 2043)
+    rows = (COLUMNS >= 5) & (COLUMNS <= 2043) & np.isfinite(flux) & np.isfinite(box)
     assert np.median((flux / sigma)[rows]) >= np.median((box / box_sigma)[rows])
