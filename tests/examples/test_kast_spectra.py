@@ -56,12 +56,15 @@ def spectra(kast_night, tmp_path_factory):
         frame, method="boxcar", radius=3.488, out_names="box.fits", **words
     )
     best = spec.extract_spectra(frame, out_names="best.fits", **words)
-    return {"BOX": box[0], "OPT": best[0]}
+    smooth = spec.extract_spectra(
+        frame, profile="gaussian", out_names="smooth.fits", **words
+    )
+    return {"BOX": box[0], "OPT": best[0], "gaussian": smooth[0]}
 
 
-def compared(spectra, other, kind):
+def compared(spectra, other, kind, own=None):
     """Counts and errors at the other's gain, and the other's, where both are whole."""
-    ndd = spectra[kind]
+    ndd = spectra[own or kind]
     use = (COLUMNS >= 500) & (other["BOX_NPIX"] > 6.9) & (COLUMNS < 2044)
     use &= ~((COLUMNS >= 1010) & (COLUMNS <= 1040)) & (other[f"{kind}_COUNTS_SIG"] > 0)
     # A few columns of the flat are flagged.
@@ -137,8 +140,9 @@ def test_kast_boxcar_is_that_of_the_other(spectra, other):
 
 
 # Row 14: optimal extraction.
-def test_kast_optimal_extraction_is_that_of_the_other(spectra, other):
-    own, _, theirs, sigma = compared(spectra, other, "OPT")
+@pytest.mark.parametrize("profile", ["OPT", "gaussian"])
+def test_kast_optimal_extraction_is_that_of_the_other(spectra, other, profile):
+    own, _, theirs, sigma = compared(spectra, other, "OPT", profile)
     assert np.corrcoef(own, theirs)[0, 1] >= 0.994
     assert 0.94 <= np.median(own / theirs) <= 1.07
     assert np.std((own - theirs) / sigma) <= 0.45
