@@ -216,6 +216,8 @@ def test_tutorial_runs_on_the_real_night(tmp_path, monkeypatch, real_data):
     science = names["science"]
     assert str(science.filename.base).endswith("b27")
     assert science[0].variance.min() > 0
+    assert names["spectrum"][0].unit.is_equivalent("erg / (s cm2 Angstrom)")
+    assert names["spectrum"][0].meta["SPECSYS"] == "BARYCENT"
 
 
 @pytest.mark.parametrize(
