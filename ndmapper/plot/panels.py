@@ -135,6 +135,10 @@ def _draw_line(axis: Any, panel: Panel, bad: npt.NDArray[np.bool_]) -> None:
         axis.set_xlim(np.min(x), np.max(x))
     axis.set_ylabel(panel.unit, fontsize=7, parse_math=False)
     axis.set_xlabel(panel.x_label, fontsize=7, parse_math=False)
+    axis.yaxis.get_offset_text().set_fontsize(7)
+    if panel.title:  # beside the power of ten, not over it
+        axis.set_title(panel.title, fontsize=9, loc="center", parse_math=False)
+        axis.set_title("", loc="left")
 
 
 def _colour(number: int) -> str:

@@ -20,11 +20,25 @@ def run_example():
     return run
 
 
+OFF_LINE = """
+import runpy, socket, sys
+
+def refuse(*args, **words):
+    raise OSError("there is no network in this test")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script that cannot connect to anything."""
+
+
 @pytest.fixture(scope="session")
 def kast_night(tmp_path_factory, run_example, real_data):
-    """The folder with all products of the script for Kast, which tests leave alone."""
+    """The folder with all products of the script for Kast, made without network."""
     folder = tmp_path_factory.mktemp("kast")
-    run_example("kast_longslit.py", real_data / "kast_blue_longslit", folder=folder)
+    raw = real_data / "kast_blue_longslit"
+    run_example("kast_longslit.py", raw, folder=folder, verb=("-c", OFF_LINE))
     return folder
 
 
