@@ -87,6 +87,10 @@ def _is_pair(value: Any) -> bool:
     )
 
 
+def _is_section(value: Any) -> bool:
+    return _is_pair(value) and value[0] >= 1 and value[1] < 1e6
+
+
 def _one_of(*words: str) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in words), " or ".join(map(repr, words))
 
@@ -139,9 +143,9 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         ),
         "a list of names of line lists",
     ),
-    "slit": (_is_pair, f"{_SECTION} [unbinned pixel, from 1]"),
+    "slit": (_is_section, f"{_SECTION} [unbinned pixel, from 1]"),
     "gaps": (
-        lambda v: isinstance(v, list | tuple) and all(map(_is_pair, v)),
+        lambda v: isinstance(v, list | tuple) and all(map(_is_section, v)),
         f"a list of {_SECTION} [unbinned pixel, from 1]",
     ),
     "binning": (

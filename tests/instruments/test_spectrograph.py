@@ -128,3 +128,10 @@ def test_the_packaged_table_of_kast_knows_its_grism():
     assert kast["dispersion_axis"] == "x"
     assert kast["dispersion"] == 1.02
     assert check_spectrograph(kast) == kast
+
+
+@pytest.mark.parametrize("limits", [[-10, -5], [0, 5], [1, float("inf")]])
+def test_limits_that_are_no_pixels_are_refused(limits):
+    for given in ({"slit": limits}, {"gaps": [limits]}):
+        with pytest.raises(ValueError, match="two numbers"):
+            check_spectrograph(given)

@@ -11,12 +11,15 @@ from astropy import units as u
 from ndmapper.data import NDLater
 from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
+from ndmapper.lib.flagging import good_pixels
+from ndmapper.lib.spectrograph import Spectrograph
 
 __all__ = [
     "WAVETYPE",
     "Medium",
     "WavelengthAxis",
     "medium_of",
+    "turned_wavelengths",
     "wavelengths_of",
     "with_wavelengths",
     "word_of",
@@ -28,7 +31,7 @@ WAVETYPE = "WAVETYPE"
 """Card of an image of wavelengths: WAVE or AWAV, as CTYPE has it of a spectrum."""
 
 _WORDS: Mapping[Medium, str] = {"vacuum": "WAVE", "air": "AWAV"}
-_OF_IRAF = ("", "LINEAR", "LAMBDA")
+_OF_IRAF = ("LINEAR", "LAMBDA")
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,15 @@ def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
     kind = str(low.world_axis_physical_types[0] or "")
     word, text = spectral_type(wcs)
     # The coordinates of IRAF have LINEAR or no CTYPE; their unit says what they are.
-    is_wavelength = kind.startswith("em.wl") or word in _OF_IRAF
-    unit = u.Unit(text or "Angstrom")
+    is_wavelength = kind.startswith("em.wl") or word in _OF_IRAF or (not word and text)
+    try:
+        unit = u.Unit(text or "Angstrom")
+    except ValueError as err:
+        msg = f"the unit of the axis of {ndd!r} is not understood: {text!r}"
+        raise ParameterError(msg) from err
+    if word in _OF_IRAF and ndd.header_values.get("DC-FLAG") == 1:
+        msg = f"the wavelengths of {ndd!r} are logarithms (DC-FLAG = 1), not read here"
+        raise ParameterError(msg)
     if not is_wavelength or unit.physical_type != "length":
         msg = f"the axis of {ndd!r} has {kind or word!r} [{unit}], and no wavelengths"
         raise ParameterError(msg)
@@ -134,6 +144,62 @@ def with_wavelengths(
     copied = ndd.copy()
     copied.wcs = spectral_wcs(values, word_of(medium), "Angstrom")
     return copied
+
+
+def turned_wavelengths(
+    wavelengths: NDLater, geometry: Spectrograph, ndd: NDLater
+) -> npt.NDArray[np.float64]:
+    """
+    Turn the wavelengths of a frame as steps see spectra; NaN where they are flagged.
+
+    Raises
+    ------
+    ParameterError
+        If wavelengths change along the slit, or fall, so that the geometry is wrong;
+        if they have another unit than one of length; or the frame is rectified.
+    """
+    for keyword in ("CTYPE1", "CTYPE2"):
+        word = str(ndd.header_values.get(keyword) or "")
+        if word.startswith(("WAVE", "AWAV")):
+            msg = (
+                f"{ndd!r} is rectified already ({keyword} = {word!r}), so that "
+                f"{wavelengths!r} are not its wavelengths: call without wavelengths"
+            )
+            raise ParameterError(msg)
+    unit = u.AA if wavelengths.unit is None else wavelengths.unit
+    if unit.physical_type != "length":
+        msg = f"the unit of the wavelengths {wavelengths!r} is {unit}, and no length"
+        raise ParameterError(msg)
+    values = np.asarray(wavelengths.data, np.float64) * unit.to(u.AA)
+    known = np.where(good_pixels(wavelengths), values, np.nan)
+    turned = geometry.turned(known)
+    rise, across = (_change(turned, axis) for axis in (1, 0))
+    axis = "x" if geometry.axis == 1 else "y"
+    if abs(across) > abs(rise):
+        other = "y" if axis == "x" else "x"
+        msg = (
+            f"the wavelengths of {wavelengths!r} change along {other}, and the "
+            f"dispersion is stated, or taken for granted, to be along {axis}: give "
+            "spectrograph={'dispersion_axis': ...}, or write it into the instrument's "
+            "table"
+        )
+        raise ParameterError(msg)
+    if rise < 0:
+        stated, right = ("falls", "rises") if geometry.falls else ("rises", "falls")
+        msg = (
+            f"the wavelengths of {wavelengths!r} do the opposite of what is stated, or "
+            f"taken for granted (wavelength = {stated!r} in [spectrograph]): correct "
+            f"the table, or give spectrograph={{'wavelength': {right!r}}}"
+        )
+        raise ParameterError(msg)
+    return turned
+
+
+def _change(values: npt.NDArray[np.float64], axis: int) -> float:
+    """Give the typical step of wavelengths along an axis [Angstrom/pixel]."""
+    steps = np.diff(values, axis=axis)
+    steps = steps[np.isfinite(steps)]
+    return float(np.median(steps)) if steps.size else 0.0
 
 
 def word_of(medium: Medium) -> str:

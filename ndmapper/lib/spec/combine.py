@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 from astropy.table import Table
+from astropy.units.function import FunctionUnitBase
 
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
@@ -188,7 +190,7 @@ def _check_alike(members: Sequence[tuple[str, NDLater]]) -> None:
                 f"of {frame} (SPECSYS); use correct_velocity on all, or on none"
             )
             raise ParameterError(msg)
-    if _power(first, "time") == 0:
+    if not _is_flux_density_or_ratio(first) and _power(first, "time") == 0:
         _check_exposures(members)
     days = {str(_card(ndd, "DATE-OBS", "DATE-BEG"))[:10] for _, ndd in members}
     if frame == "TOPOCENT" and len(days) > 1:
@@ -299,7 +301,9 @@ def _density(name: str, ndd: NDLater) -> _Spectrum:
     if not _is_density(ndd):
         widths = np.diff(edges)
         values, variance = values / widths, variance / widths**2
-    good = (good_pixels(ndd)[order]) & np.isfinite(variance) & np.isfinite(values)
+    good = good_pixels(ndd)[order] & np.isfinite(values)
+    # A variance of zero would have all the weight.
+    good &= np.isfinite(variance) & (variance > 0)
     return _Spectrum(
         name=name, edges=edges, values=values, variance=variance, good=good,
         flags=flags_with(ndd)[order], common=common, sensitivity=sensitivity,
@@ -308,8 +312,18 @@ def _density(name: str, ndd: NDLater) -> _Spectrum:
 
 
 def _is_density(ndd: NDLater) -> bool:
-    """Whether the unit is for each unit of wavelength, besides that of an area."""
-    return _power(ndd, "length") % 2 == 1
+    """Whether values are for each unit of wavelength or frequency, or are ratios."""
+    if isinstance(ndd.unit, FunctionUnitBase) or ndd.unit == u.mag:
+        msg = f"{ndd!r} has magnitudes, whose mean is none of fluxes: convert them"
+        raise ParameterError(msg)
+    return _is_flux_density_or_ratio(ndd) or _power(ndd, "length") % 2 == 1
+
+
+def _is_flux_density_or_ratio(ndd: NDLater) -> bool:
+    """Whether the unit is one of flux for each frequency, or that of a ratio."""
+    if ndd.unit is None:
+        return False  # counts, as far as is known
+    return bool(ndd.unit.is_equivalent(u.Jy) or ndd.unit == u.dimensionless_unscaled)
 
 
 def _power(ndd: NDLater, kind: str) -> int:

@@ -12,10 +12,12 @@ from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
-from ndmapper.lib.flagging import flags_with, good_pixels, union_along
+from ndmapper.lib.flagging import flags_with, union_along
 from ndmapper.lib.spec.axis import (
+    Medium,
     WavelengthAxis,
     medium_of,
+    turned_wavelengths,
     wavelengths_of,
     with_wavelengths,
 )
@@ -146,7 +148,8 @@ def extract_spectra(
             spectrum = _spectrum(ndd, frame, found, window)
             place = one.position(len(found.flux))
             if waves is not None:
-                spectrum = _along(spectrum, frame, waves, place)
+                turned = turned_wavelengths(waves, frame.geometry, ndd)
+                spectrum = _along(spectrum, turned, medium_of(waves), place, frame)
             elif rectified is not None:
                 spectrum = with_wavelengths(
                     spectrum, rectified.values, rectified.medium
@@ -298,11 +301,9 @@ def _spectrum(
 
 
 def _along(
-    spectrum: NDLater, frame: TurnedFrame, waves: NDLater, place: Array
+    spectrum: NDLater, turned: Array, medium: Medium, place: Array, frame: TurnedFrame
 ) -> NDLater:
     """Give a spectrum the wavelengths at its trace."""
-    known = np.where(good_pixels(waves), np.asarray(waves.data, np.float64), np.nan)
-    turned = frame.geometry.turned(known)
     columns = np.arange(place.size)
     lower = np.clip(np.floor(place).astype(np.int_), 0, len(turned) - 2)
     part = place - lower
@@ -314,7 +315,7 @@ def _along(
     if not seen.all():
         values = _continued(values, seen)
         spectrum = spectrum.replace(flags=flags_with(spectrum, (~seen, Flag.BAD)))
-    return with_wavelengths(spectrum, values, medium_of(waves))
+    return with_wavelengths(spectrum, values, medium)
 
 
 def _continued(values: Array, seen: npt.NDArray[np.bool_]) -> Array:

@@ -21,6 +21,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.header_query import look_up
 from ndmapper.errors import ParameterError
 from ndmapper.instruments import recognise
+from ndmapper.instruments.spectrograph import check_spectrograph
 from ndmapper.lib.times import Site, TimeIs, airmass_of, frame_time, site_of
 from ndmapper.numerics.barycentre import AtomicTime
 from ndmapper.numerics.refraction import airmass, parallactic_angle
@@ -245,7 +246,11 @@ def _iers_table() -> Any:
 
 
 def _site(spectrograph: Mapping[str, Any] | None) -> Site | None:
-    place = (spectrograph or {}).get("site")
+    try:
+        place = check_spectrograph(spectrograph or {}).get("site")
+    except ValueError as err:
+        msg = f"spectrograph: {err}"
+        raise ParameterError(msg) from err
     if place is None:
         return None
     return (place["longitude"], place["latitude"], place["height"])

@@ -11,9 +11,9 @@ from ndmapper.data import Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
-from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.image.correlation import COVARIANCE
-from ndmapper.lib.spec.axis import medium_of, word_of
+from ndmapper.lib.spec.axis import medium_of, turned_wavelengths, word_of
 from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.rebin import Rebinned, pixel_edges, rebin
@@ -69,8 +69,7 @@ def rectify_wavelength(
     geometry = spectrograph_of(spectrograph, ndd)
     check_shape(ndd, wavelengths, "wavelengths")
     word = word_of(medium_of(wavelengths))
-    waves = np.asarray(wavelengths.data, np.float64)
-    waves = geometry.turned(np.where(good_pixels(wavelengths), waves, np.nan))
+    waves = turned_wavelengths(wavelengths, geometry, ndd)
     usable, edges = _edges_of(waves)
     grid = _grid(waves[usable], first, last, step)
     found = _rebinned(ndd, geometry, usable, edges, grid)
@@ -90,10 +89,7 @@ def _edges_of(waves: Array) -> tuple[npt.NDArray[np.bool_], Array]:
     usable = known.all(axis=1)
     usable &= np.all(np.diff(np.where(known, waves, 0.0), axis=1) > 0, axis=1)
     if not usable.any():
-        msg = (
-            "no row has wavelengths that rise all the way; if they fall, say so by "
-            "spectrograph={'wavelength': 'falls'} or in the instrument's table"
-        )
+        msg = "no row has wavelengths that are known and rise all the way"
         raise ParameterError(msg)
     return usable, pixel_edges(waves[usable])
 

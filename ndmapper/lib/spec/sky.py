@@ -12,6 +12,7 @@ from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
+from ndmapper.lib.spec.axis import turned_wavelengths
 from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.slit_sky import SlitSky, find_sky_rows, fit_columns, fit_spline
@@ -138,8 +139,8 @@ def subtract_sky(
     Raises
     ------
     ParameterError
-        If the frame has no variance, ``'spline'`` has no wavelengths, or no row of the
-        slit has sky alone.
+        If the frame has no variance, ``'spline'`` has no wavelengths, these change
+        along the slit or fall, or no row of the slit has sky alone.
     """
     geometry = spectrograph_of(spectrograph, ndd)
     found = _fitted(
@@ -201,8 +202,7 @@ def _fitted(  # noqa: PLR0917
         return fit_columns(data, variance, sky, degree=degree, clip=clip)
     assert wavelengths is not None
     check_shape(ndd, wavelengths, "wavelengths")
-    waves = np.asarray(wavelengths.data, np.float64)
-    waves = geometry.turned(np.where(good_pixels(wavelengths), waves, np.nan))
+    waves = turned_wavelengths(wavelengths, geometry, ndd)
     if not np.isfinite(waves[waves.shape[0] // 2]).any():
         msg = f"there is no wavelength in the middle of the slit of {wavelengths!r}"
         raise ParameterError(msg)
@@ -248,8 +248,9 @@ def _report(
     qc(sky_level=level, sky_residual_over_noise=width, sky_rows=used)
     if width > _TOO_ROUGH:
         log.warning(
-            "%r: what the sky leaves is %.2f times its noise; try a higher degree, "
-            "narrower knots, or better wavelengths",
+            "%r: what the sky leaves is %.2f times its noise; is the slit lit unevenly "
+            "(see keep_illumination of make_flat)? Or try a higher degree, narrower "
+            "knots, or better wavelengths",
             ndd, width,
         )  # fmt: skip
     unused = geometry.back(~found.used)

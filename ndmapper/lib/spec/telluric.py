@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
 
+_CORRECTED = "TELLURIC"
+"""Card of a spectrum that was corrected: by which part of the standard's depth."""
+
 _AIRMASS = "TELLAIRM"
 _LEAST_PIXELS = 3
 """Each side of a band has at least so many good pixels."""
@@ -186,7 +189,11 @@ def correct_telluric(
     name = str(df.filename or "the spectrum")
     for number, ndd in enumerate(df):
         require_topocentric(ndd, name, "correct_telluric")
+        if _CORRECTED in ndd.meta:
+            msg = f"{name} was divided by telluric absorption already ({_CORRECTED})"
+            raise ParameterError(msg)
         new[number] = _divided(ndd, telluric[0], depth)
+        new[number].meta[_CORRECTED] = (depth, "absorption that was divided by")
     return new
 
 

@@ -133,6 +133,8 @@ def correct_velocity(
 def require_topocentric(ndd: NDLater, name: str, step: str) -> None:
     """Refuse a spectrum whose wavelengths are not those that the telescope has seen."""
     stated = ndd.header_values.get(VELOCITY_FRAME)
+    if stated is None and ndd.primary_values is not None:
+        stated = ndd.primary_values.get(VELOCITY_FRAME)
     if str(stated or "").strip().upper() not in _UNCORRECTED:
         msg = (
             f"the wavelengths of {name} are those of another frame of rest already "

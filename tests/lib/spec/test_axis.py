@@ -110,3 +110,14 @@ def test_linear_coordinates_of_iraf_are_wavelengths():
     ndd = spectrum()
     ndd.meta.update(CTYPE1="WAVE", CUNIT1="nm", CRVAL1=500.0, CDELT1=0.2, CRPIX1=1.0)
     np.testing.assert_allclose(wavelengths_of(ndd).values, 5000 + 2 * PIXELS)
+
+
+def test_logarithms_and_units_that_are_none_are_refused():
+    ndd = spectrum()
+    ndd.meta.update({"CTYPE1": "LINEAR", "CRVAL1": 3.6, "CDELT1": 1e-4, "DC-FLAG": 1})
+    with pytest.raises(ParameterError, match="are logarithms"):
+        wavelengths_of(ndd)
+    ndd = spectrum()
+    ndd.meta.update(CRVAL1=1.0, CDELT1=1.0, CRPIX1=1.0)
+    with pytest.raises(ParameterError):
+        wavelengths_of(ndd)

@@ -357,3 +357,26 @@ def test_noise_has_no_level(caplog):
 def test_a_single_pixel_is_refused():
     with pytest.raises(ShapeError, match="1 pixel"):
         combined(spectrum([4000.0], [1.0], [1.0]))
+
+
+@pytest.mark.parametrize("unit", ["Jy", "erg / (s cm2 Hz)", ""])
+def test_densities_of_frequency_and_ratios_stay_what_they_are(unit):
+    ones = np.ones(WAVELENGTHS.size)
+    made = combined(spectrum(WAVELENGTHS, ones, ones, unit=unit), step=4.0)
+    assert np.nanmedian(made.data) == pytest.approx(1, rel=1e-6)
+    with pytest.raises(ParameterError, match="has magnitudes"):
+        combined(spectrum(WAVELENGTHS, ones, ones, unit="mag"))
+
+
+def test_pixels_without_variance_have_no_weight():
+    ones = np.ones(WAVELENGTHS.size)
+    noise = np.full(WAVELENGTHS.size, 25.0)
+    for value in (0.0, -1.0):
+        other_noise = np.where(np.arange(noise.size) == 50, value, 25.0)
+        made = combined(
+            spectrum(WAVELENGTHS, 100 * ones, noise),
+            spectrum(WAVELENGTHS, 102 * ones, other_noise),
+        )
+        assert made.data[49] == pytest.approx(101, abs=0.01)
+        assert made.data[50] == pytest.approx(100, abs=0.01)
+        assert made.variance[50] == pytest.approx(25, rel=0.01)

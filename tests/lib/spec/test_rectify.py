@@ -7,7 +7,7 @@ import pytest
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.spec import rectify_wavelength
+from ndmapper.lib.spec import rectify_wavelength, subtract_sky
 from ndmapper.lib.spec.axis import WAVETYPE
 from ndmapper.numerics.correlated_noise import variance_of_sum
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_rectified_says_why(tmp_path):
     frame, image = arc()
     with pytest.raises(ParameterError, match="none of the frame"):
         rectify_wavelength(frame, wavelengths=image, first=7000, last=8000)
-    with pytest.raises(ParameterError, match="if they fall, say so"):
+    with pytest.raises(ParameterError, match="do the opposite of what is stated"):
         rectify_wavelength(frame, wavelengths=image.replace(data=image.data[:, ::-1]))
     del image.meta[WAVETYPE]
     with pytest.raises(ParameterError, match="air: WAVETYPE is missing"):
@@ -122,3 +122,16 @@ def test_files(tmp_path):
     again = DataFile(done.filename)
     assert again[0].meta["CTYPE1"] == "AWAV"
     assert len(again[0].tables["COVARIANCE"]) >= 2
+
+
+def test_rectified_frames_and_other_units_are_told():
+    frame, image = arc()
+    done = rectify_wavelength(frame, wavelengths=image)
+    for step in (rectify_wavelength, subtract_sky):
+        with pytest.raises(ParameterError, match="is rectified already"):
+            step(done, wavelengths=image)
+    in_nm = image.replace(data=image.data / 10, unit="nm")
+    again = rectify_wavelength(frame, wavelengths=in_nm)
+    assert again.meta["CRVAL1"] == pytest.approx(done.meta["CRVAL1"])
+    with pytest.raises(ParameterError, match="no length"):
+        rectify_wavelength(frame, wavelengths=image.replace(unit="Hz"))

@@ -94,6 +94,19 @@ def test_what_cannot_be_done_says_why():
         subtract_sky(frame.replace(flags=flags), wavelengths=waves)
 
 
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"wavelength": "falls"}, "wavelength = 'falls' in .spectrograph."),
+        ({"dispersion_axis": "y"}, "change along x, and the dispersion is stated"),
+    ],
+)
+def test_wavelengths_that_contradict_the_geometry_are_refused(given, match):
+    frame, waves, *_ = night()
+    with pytest.raises(ParameterError, match=match):
+        subtract_sky(frame, wavelengths=waves, spectrograph=given)
+
+
 def test_files_quality_numbers_and_record(tmp_path):
     frame, waves, *_ = night()
     made = []

@@ -88,6 +88,7 @@ def test_steps_on_files():
     assert made.record[-1]["qc"]["bands"] == "6860-6970, 7160-7350, 7585-7720"
     found = correct_telluric("x.fits", telluric=made, spectrograph=LICK)
     expected = 1e4 * (WAVELENGTHS / 7000) ** -2
+    assert DataFile(found.filename)[0].meta["TELLURIC"] > 0
     assert DataFile(found.filename)[0].data == pytest.approx(expected, rel=0.015)
 
 
@@ -98,6 +99,10 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ParameterError, match="make_telluric"):
         correct_telluric.func(df, df)
     made = make_telluric.func(df, spectrograph=LICK)
+    once = df.copy()
+    once[0].meta["TELLURIC"] = 1.0
+    with pytest.raises(ParameterError, match="absorption already"):
+        corrected(once, made)
     df[0].meta["SPECSYS"] = "BARYCENT"
     with pytest.raises(ParameterError, match="BARYCENT"):
         corrected(df, made)
