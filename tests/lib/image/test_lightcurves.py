@@ -12,7 +12,7 @@ from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib import image
 from ndmapper.lib.image import SourceFlag
-from ndmapper.lib.image.times import frame_time
+from ndmapper.lib.times import frame_time
 from ndmapper.numerics.barycentre import (
     atomic_time,
     barycentric_julian_date,
