@@ -93,12 +93,12 @@ def differential_refraction(
     Notes
     -----
     The air has the pressure of the standard atmosphere at the height of the site, 7
-    degrees Celsius and 10.7 hPa of water vapour, as in the table of [1]_; other weather
+    degrees Celsius and 10.7 hPa of water vapour, as in the reference; other weather
     changes the refraction by some percent.
 
     References
     ----------
-    .. [1] A. V. Filippenko, 1982, PASP 94, 715.
+    A. V. Filippenko, 1982, PASP 94, 715.
     """
     time = frame_time(df, time_is=time_is, exposure=exposure)
     place = pointing_of(df, time.middle, spectrograph, target)

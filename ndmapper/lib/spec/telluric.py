@@ -148,7 +148,7 @@ def correct_telluric(
         The product of `make_telluric`.
     power : float
         The optical depth is in proportion to this power of the airmass: 0.55 is right
-        for saturated lines that are not resolved [1]_, and 1 for weak ones.
+        for saturated lines that are not resolved, and 1 for weak ones.
     target : (float, float), optional
         Right ascension and declination [degree, ICRS], as for `correct_velocity`.
     time_is : {'start', 'middle', 'end'}, optional
@@ -172,7 +172,7 @@ def correct_telluric(
 
     References
     ----------
-    .. [1] R. A. Wade and K. Horne, 1988, ApJ 324, 411.
+    R. A. Wade and K. Horne, 1988, ApJ 324, 411.
     """
     if telluric is None or not len(telluric) or _AIRMASS not in telluric[0].meta:
         msg = (

@@ -80,7 +80,7 @@ def correct_velocity(
     -----
     All wavelengths are multiplied by one factor, at the middle of the exposure. For the
     barycentre it is ``1 + v/c``, with the velocity that `astropy` defines so that this
-    is the exact relativistic factor, gravitation included [1]_. For the Sun the
+    is the exact relativistic factor, gravitation included. For the Sun the
     velocity is the component of the motion along the line of sight, and the factor that
     of the relativistic Doppler effect, ``sqrt((1 + v/c) / (1 - v/c))``. The rotation of
     the Earth is that of a table of IERS in the package astropy-iers-data, without
@@ -88,7 +88,7 @@ def correct_velocity(
 
     References
     ----------
-    .. [1] J. T. Wright and J. D. Eastman, 2014, PASP 126, 838.
+    J. T. Wright and J. D. Eastman, 2014, PASP 126, 838.
     """
     for ndd in df:
         require_topocentric(ndd, str(df.filename or "the file"), "correct_velocity")
