@@ -38,6 +38,8 @@ print(wall, peak / 1024)
 OURS = """
 from ndmapper import DataFileList, config
 from ndmapper.lib.combine import combine
+# Which is imported when it is first used, as the peers' loops are before.
+import ndmapper.numerics.stack_loops
 config["logfile"] = None
 start = time.perf_counter()
 combine(DataFileList(names), combined="made.fits", reprocess=True{words})

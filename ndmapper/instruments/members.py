@@ -30,6 +30,7 @@ class MemberKey:
         type = "int"                int or str (the default)
         parameter = "nifu"          of tools that are told which one to work on
         in_name = '-(\d\d)\.fits'   where the name tells it, if no header does
+        part = false                of names only; files are no parts of one thing
     """
 
     keys: tuple[str, ...]
@@ -37,6 +38,7 @@ class MemberKey:
     type: str = "str"
     parameter: str | None = None
     in_name: str | None = None
+    is_part: bool = True
 
     def find(self, header: _Header) -> int | str | None:
         """Find the key that a header gives; None where it gives none."""
@@ -73,9 +75,9 @@ class MemberKey:
 
 def parse_member_key(spec: object) -> MemberKey:
     """Parse the description of a key in a TOML."""
-    known = {"keys", "pattern", "type", "parameter", "in_name"}
+    known = {"keys", "pattern", "type", "parameter", "in_name", "part"}
     if not isinstance(spec, dict) or not spec.get("keys") or set(spec) - known:
-        words = "keys, pattern, type, parameter, in_name"
+        words = "keys, pattern, type, parameter, in_name, part"
         msg = f"expected a table with {words}, found {spec!r}"
         raise ValueError(msg)
     keys = [spec["keys"]] if isinstance(spec["keys"], str) else spec["keys"]
@@ -90,6 +92,9 @@ def parse_member_key(spec: object) -> MemberKey:
         if not isinstance(spec.get(word), str | None):
             msg = f"expected {word} to be a text, found {spec[word]!r}"
             raise ValueError(msg)
+    if not isinstance(spec.get("part", True), bool):
+        msg = f"expected part to be true or false, found {spec['part']!r}"
+        raise ValueError(msg)
     for word in ("pattern", "in_name"):
         _check_pattern(word, spec.get(word))
     return MemberKey(
@@ -98,6 +103,7 @@ def parse_member_key(spec: object) -> MemberKey:
         kind,
         spec.get("parameter"),
         spec.get("in_name"),
+        spec.get("part", True),
     )
 
 

@@ -210,6 +210,8 @@ class Instrument:
         found: dict[str, tuple[int | str, ...]] = {}
         every = list(headers) if self.members else []
         for name, rule in self.members.items():
+            if not rule.is_part:
+                continue
             keys = rule.find_all(every)
             if not keys and (key := rule.find_in_name(filename)) is not None:
                 keys = [key]

@@ -12,9 +12,12 @@ __all__ = ["RULE_KEYS", "parse_rule"]
 RULE_KEYS = {
     "type", "select", "when", "where", "match", "tolerance", "covers", "window",
     "period", "group", "min", "max", "values", "order", "levels", "raw",
+    "optional",
 }  # fmt: skip
 # What a kind of frame is and what the rule is for cannot be relaxed.
-_LEVEL_KEYS = (RULE_KEYS - {"type", "select", "when", "levels", "raw"}) | {"warn"}
+_LEVEL_KEYS = (RULE_KEYS - {"type", "select", "when", "levels", "raw", "optional"}) | {
+    "warn"
+}
 _TOLERANCE = {
     "max", "cases", "relative", "at_least", "over_cos", "circle", "skip_missing",
 }  # fmt: skip
@@ -61,6 +64,10 @@ def _one(
     if not isinstance(raw, bool) or (raw and rule.get("max", 1) != 1):
         problem = f"expected true or false, and max = 1 with true, found {raw!r}"
         raise check.error(key=f"{key}.raw", problem=problem)
+    optional = rule.get("optional", False)
+    if not isinstance(optional, bool):
+        problem = f"expected true or false, found {optional!r}"
+        raise check.error(key=f"{key}.optional", problem=problem)
     window, night = _window(check, f"{key}.window", rule.get("window"), known)
     period = check.text("period", rule, f"{key}.period")
     if period is not None:
@@ -86,6 +93,7 @@ def _one(
             else None
         ),
         raw=raw,
+        optional=optional,
         values=_values(check, f"{key}.values", rule, known),
         order=_order(check, f"{key}.order", rule.get("order", ["dt"]), known),
         warn=warn,

@@ -168,6 +168,8 @@ class Rule:
     raw : bool
         Whether a raw frame that matches is the calibration, as it is, and nothing is
         made of it.
+    optional : bool
+        Whether frames are reduced without, where there is none.
     warn : str or None
         What to say of a calibration that only this level allows.
     levels : tuple of Rule
@@ -190,6 +192,7 @@ class Rule:
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order: tuple[Mapping[str, float], ...] = ({"dt": 1.0},)
     raw: bool = False
+    optional: bool = False
     warn: str | None = None
     levels: tuple["Rule", ...] = ()
 

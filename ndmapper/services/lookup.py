@@ -151,7 +151,11 @@ def look_up_cals(
         # The file was edited during the look-up: it may list frames without
         # calibrations. Results so far are cached.
         log.info("%s was edited during the look-up; the edit holds", cache)
-    _report(changes, cal_dict, ask, known, refresh=refresh)
+    # A file that is not there has no rules; a service may know it all the same.
+    there = [local.frame(n).instrument for n in names] if dependencies is None else []
+    rules = [rule for one in there if one is not None for rule in one.rules]
+    optional = frozenset(rule.type for rule in rules if rule.optional)
+    _report(changes, cal_dict, ask, known, optional, refresh=refresh)
     return cal_dict
 
 
@@ -160,6 +164,7 @@ def _report(
     cal_dict: Mapping[str, Any],
     ask: QueryCache,
     known: Set[tuple[str, str]],
+    optional: Set[str],
     *,
     refresh: bool,
 ) -> None:
@@ -180,7 +185,8 @@ def _report(
         log.info("%s", line, extra=TERMINAL_ONLY)
     for (cal_type, why), names in missing.items():
         line = f"there is no {cal_type} for {list_names(names)}"
-        log.warning("%s: %s", line, why or "none was found", extra=TERMINAL_ONLY)
+        level = logging.INFO if cal_type in optional else logging.WARNING
+        log.log(level, "%s: %s", line, why or "none was found", extra=TERMINAL_ONLY)
     _report_changes(changes)
     if changes or refresh:
         log.info("%d calibrations changed", len(changes))

@@ -110,7 +110,15 @@ def run_task(what: Callable[..., Any], /, **keywords: Any) -> Step: ...
 
 
 @overload
-def run_task(what: str, /, **keywords: Any) -> Any: ...
+def run_task(
+    what: str, /, *, inputs: Mapping[str, Any], **keywords: Any
+) -> TaskResult: ...
+
+
+@overload
+def run_task(
+    what: str, /, *, inputs: str | Sequence[str] | None = None, **keywords: Any
+) -> Callable[[Callable[..., Any]], Step]: ...
 
 
 def run_task(

@@ -1,0 +1,277 @@
+"""Raw frames of MUSE: sorted, grouped, and given their calibrations."""
+
+import logging
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from ndmapper.calibrations import associate_cals, cal_entries, survey
+from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.errors import ParameterError, did_you_mean
+from ndmapper.instruments import load
+from ndmapper.lib.muse.exposures import add_identifiers
+from ndmapper.lib.muse.statics import find_statics, static_folder
+from ndmapper.services import look_up_cals
+
+__all__ = ["MuseNight"]
+
+log = logging.getLogger(__name__)
+
+_BY_DATE = ("geometry", "astrometry")
+"""Static calibrations of which the matcher chooses, by date and field mode."""
+
+_VIGNETTED_UNTIL = 57823.5
+"""Twilights before this date (MJD) need a mask."""
+
+
+class MuseNight:
+    """
+    Raw frames of MUSE, and the calibrations that they need.
+
+    Parameters
+    ----------
+    raw : str or path
+        The folder of raw frames. Masters that lie there are used, too.
+    static : str, path or None
+        The folder of static calibrations; by default that of the installed pipeline.
+    masters : path or sequence of paths, optional
+        Folders of masters, such as those that ESO delivers.
+    cache : str or path
+        The calibration document. The user may edit it.
+    table : Table, str or path, optional
+        A corrected table of raw frames, or its ECSV file (see `table`).
+    mode : str, optional
+        Only frames of this mode, such as ``'WFM-NOAO-N'``; biases and darks are of
+        every mode.
+    without : collection of str
+        Types of calibration that are not applied. By default darks, and the lines of
+        Raman scattering, which only frames with laser guide stars need.
+
+    Attributes
+    ----------
+    table : astropy.table.Table
+        The raw frames: ``file``, ``class``, and what their headers say, with the names
+        of exposures and pointings. Classes and names may be corrected and rows removed
+        before calibrations are asked for, and the table be saved and given as `table`.
+    """
+
+    def __init__(
+        self,
+        raw: str | os.PathLike[str],
+        static: str | os.PathLike[str] | None = None,
+        masters: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        *,
+        cache: str | os.PathLike[str] = "calibrations.json",
+        table: Table | str | os.PathLike[str] | None = None,
+        mode: str | None = None,
+        without: Collection[str] = ("dark", "raman"),
+    ) -> None:
+        self.raw = Path(raw)
+        self._static = static_folder() if static is None else Path(static)
+        given = [masters] if isinstance(masters, str | os.PathLike) else masters
+        self._folders = [self.raw, *map(Path, given), self._static]
+        self._cache = cache
+        self._without = frozenset(without)
+        self.table = survey(self.raw, "muse", known=table)
+        if mode is not None:
+            self.table = _of_mode(self.table, mode)
+        add_identifiers(self.table)
+        self._statics = find_statics(self._static)
+        self._made: dict[str, Any] = {}
+        self._document: dict[str, Any] | None = None
+
+    @property
+    def cals(self) -> dict[str, Any]:
+        """The calibration document of all exposures, which is looked up once."""
+        if self._document is None:
+            kinds = ("object", "sky", "standard", "astrometry")
+            wanted = [k in kinds for k in self.table["class"]]
+            names = [self.raw / str(name) for name in self.table["file"][wanted]]
+            self._document = look_up_cals(
+                names or [self.raw / str(name) for name in self.table["file"]],
+                server="local", cache=self._cache, dirname=self._folders,
+                survey=self._rows_of_all(), instrument="muse",
+            )  # fmt: skip
+        return self._document
+
+    def _rows_of_all(self) -> Table | None:
+        """Give the corrected table, if it lists all folders; else None."""
+        return self.table if self._folders == [self.raw] else None
+
+    def files(self, kind: str, **where: Any) -> DataFileList:
+        """
+        Open the raw frames of a class.
+
+        Parameters
+        ----------
+        kind : str
+            The class, such as ``'object'``.
+        **where : object
+            Columns of the table and their value, or several: ``ob="OB-1"``,
+            ``exposure=[...]``.
+
+        Returns
+        -------
+        DataFileList
+            The frames, in the order of time.
+
+        Raises
+        ------
+        ParameterError
+            If there are none; the error lists what there is.
+        """
+        rows = self._rows(kind, where)
+        return DataFileList([str(self.raw / name) for name in self.table["file"][rows]])
+
+    def _rows(self, kind: str, where: Mapping[str, Any]) -> list[int]:
+        table = self.table
+        rows = [n for n in np.argsort(table["time"]) if table["class"][n] == kind]
+        if not rows:
+            known = sorted({str(k) for k in table["class"]})
+            msg = (
+                f"{self.raw} has no frame of class {kind!r}"
+                f"{did_you_mean(kind, known)}; there are: {', '.join(known) or 'none'}"
+            )
+            raise ParameterError(msg)
+        for name, wanted in where.items():
+            if name not in table.colnames:
+                hint = did_you_mean(name, table.colnames)
+                msg = f"the table of raw frames has no column {name!r}{hint}"
+                raise ParameterError(msg)
+            is_one = isinstance(wanted, str) or not isinstance(wanted, Collection)
+            values = {str(v) for v in ([wanted] if is_one else wanted)}
+            there = sorted({str(table[name][n]) for n in rows})
+            rows = [n for n in rows if str(table[name][n]) in values]
+            if not rows:
+                msg = (
+                    f"no frame of class {kind!r} has {name} "
+                    f"{', '.join(sorted(values))}; there are: {', '.join(there)}"
+                )
+                raise ParameterError(msg)
+        return [int(n) for n in rows]
+
+    def groups(self, kind: str) -> Iterator[tuple[str, DataFileList]]:
+        """
+        List the calibrations of a type that have to be made.
+
+        Parameters
+        ----------
+        kind : str
+            Type of calibration, such as ``'bias'``.
+
+        Yields
+        ------
+        str, DataFileList
+            The label, and the raw frames of one template.
+        """
+        folder = {str(n): self.raw for n in self.table["file"]}
+        for label, names in cal_entries(self.cals, kind):
+            if names and names != [label]:
+                files = [str(folder.get(name, self.raw) / name) for name in names]
+                yield label, DataFileList(files)
+
+    def of(self, files: Any) -> Any:
+        """
+        Give files the calibrations that they need, made now or found.
+
+        Parameters
+        ----------
+        files : DataFile, DataFileList or FileSet
+            Raw frames, or what was made of them.
+
+        Returns
+        -------
+        DataFile, DataFileList or FileSet
+            The same files; `cals` of each has its calibrations by type.
+
+        Raises
+        ------
+        MissingCalibrationError
+            If one that has to be made was not made.
+        """
+        associate_cals(self._made, files, cal_dict=self.cals)
+        several = not isinstance(files, DataFile | FileSet)
+        for file in files if several else [files]:
+            for kind in self._without:
+                file.cals[kind] = None
+            for kind, path in self._static_of(file).items():
+                if file.cals.get(kind) is None and kind not in self._without:
+                    file.cals[kind] = path
+        return files
+
+    def _static_of(self, file: DataFile | FileSet) -> dict[str, DataFile]:
+        """Find the static calibrations of a file, but those chosen by date."""
+        found = {}
+        for kind, paths in self._statics.items():
+            if kind in _BY_DATE:
+                continue
+            if kind == "vignetting" and not _is_vignetted(file):
+                continue
+            found[kind] = DataFile(paths[-1])
+        return found
+
+    def make(self, kind: str, step: Callable[..., Any], **parameters: Any) -> list[Any]:
+        """
+        Make all calibrations of a type that have to be made.
+
+        Parameters
+        ----------
+        kind : str
+            Type of calibration, such as ``'bias'``.
+        step : callable
+            A step, or a function that calls steps; it is given the raw frames, which
+            have their calibrations.
+        **parameters : object
+            Parameters of the step.
+
+        Returns
+        -------
+        list
+            What the step gave for each. Later calls of `of` find it.
+        """
+        results = []
+        for label, frames in self.groups(kind):
+            result = step(self.of(frames), **parameters)
+            results.append(result)
+            self.add(label, result)
+        return results
+
+    def add(self, label: str, result: Any) -> None:
+        """
+        Note what was made, so that `of` finds it.
+
+        Parameters
+        ----------
+        label : str
+            The label of the calibration in the document.
+        result : DataFile, FileSet, or mapping of these
+            What a step gave. Several steps may add to one label.
+        """
+        known = self._made.setdefault(label, [])
+        known.append(result)
+
+
+def _of_mode(table: Table, mode: str) -> Table:
+    """Leave out frames of another mode; biases and darks are of every mode."""
+    modes = sorted({str(value) for value in table["mode"]})
+    kept = [
+        str(row["mode"]) == mode or row["class"] in ("bias", "dark") for row in table
+    ]
+    if not any(str(row["mode"]) == mode for row in table):
+        msg = f"no raw frame has the mode {mode!r}{did_you_mean(mode, modes)}"
+        msg += f"; there are: {', '.join(modes)}"
+        raise ParameterError(msg)
+    if not all(kept):
+        words = "%d frames of another mode than %s are left out"
+        log.warning(words, kept.count(False), mode)
+    return table[kept]
+
+
+def _is_vignetted(file: DataFile | FileSet) -> bool:
+    one = file if isinstance(file, DataFile) else next(iter(file.values()))
+    mjd = load("muse").describe(one.header_values).get("mjd")
+    return isinstance(mjd, int | float) and mjd < _VIGNETTED_UNTIL
