@@ -39,6 +39,7 @@ VERBS: tuple[LazyVerb, ...] = (
     LazyVerb("clean", "remove intermediate products; later runs make them if needed"),
     LazyVerb("steps", "list the steps that there are, or show one"),
     LazyVerb("step", "run one step on files"),
+    LazyVerb("muse", "reduce nights of MUSE, from raw frames to combined cubes"),
     LazyVerb("align", "correct the coordinates of images by their stars"),
     LazyVerb("config", "show the configuration: keys, values, where each comes from"),
     LazyVerb("completion", "print what makes a shell complete the command"),

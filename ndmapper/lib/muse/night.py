@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,28 @@ import numpy as np
 from astropy.table import Table
 
 from ndmapper.calibrations import associate_cals, cal_entries, survey
+from ndmapper.calibrations.given import GivenCals
+from ndmapper.calibrations.patterns import open_product
+from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.instruments import load
 from ndmapper.lib.muse.exposures import add_identifiers
-from ndmapper.lib.muse.statics import find_statics, static_folder
+from ndmapper.lib.muse.statics import STATIC_TAGS, find_statics, static_folder
 from ndmapper.services import look_up_cals
+from ndmapper.steps import Step
 
 __all__ = ["MuseNight"]
 
 log = logging.getLogger(__name__)
+
+_TYPES = (
+    "bias", "dark", "flat", "trace", "arc", "lsf", "illum", "twilight", "standard",
+    "telluric", "geometry", "astrometry", "sky", "skyfit", "skymask", *(
+        kind for kind, _ in STATIC_TAGS.values()
+    ),
+)  # fmt: skip
+"""Types of calibration."""
 
 _BY_DATE = ("geometry", "astrometry")
 """Static calibrations of which the matcher chooses, by date and field mode."""
@@ -57,6 +69,10 @@ class MuseNight:
         The raw frames: ``file``, ``class``, and what their headers say, with the names
         of exposures and pointings. Classes and names may be corrected and rows removed
         before calibrations are asked for, and the table be saved and given as `table`.
+    without : frozenset of str
+        Types of calibration that are not applied.
+    parameters : dict of str to mapping
+        Parameters of steps by their names, for `run` and `make`.
     """
 
     def __init__(
@@ -75,7 +91,8 @@ class MuseNight:
         given = [masters] if isinstance(masters, str | os.PathLike) else masters
         self._folders = [self.raw, *map(Path, given), self._static]
         self._cache = cache
-        self._without = frozenset(without)
+        self.without = frozenset(without)
+        self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
         if mode is not None:
             self.table = _of_mode(self.table, mode)
@@ -154,7 +171,7 @@ class MuseNight:
                 raise ParameterError(msg)
         return [int(n) for n in rows]
 
-    def groups(self, kind: str) -> Iterator[tuple[str, DataFileList]]:
+    def groups(self, kind: str) -> list[tuple[str, DataFileList]]:
         """
         List the calibrations of a type that have to be made.
 
@@ -163,18 +180,39 @@ class MuseNight:
         kind : str
             Type of calibration, such as ``'bias'``.
 
-        Yields
-        ------
-        str, DataFileList
-            The label, and the raw frames of one template.
+        Returns
+        -------
+        list of (str, DataFileList)
+            Labels, and the raw frames of one template.
         """
-        folder = {str(n): self.raw for n in self.table["file"]}
+        found = []
         for label, names in cal_entries(self.cals, kind):
             if names and names != [label]:
-                files = [str(folder.get(name, self.raw) / name) for name in names]
-                yield label, DataFileList(files)
+                files = DataFileList([str(self.raw / name) for name in names])
+                found.append((label, files))
+        return found
 
-    def of(self, files: Any) -> Any:
+    def calibration(self, label: str) -> DataFile | FileSet | None:
+        """
+        Find what was made under a label, now or before.
+
+        Parameters
+        ----------
+        label : str
+            The label of the calibration in the document.
+
+        Returns
+        -------
+        DataFile, FileSet or None
+            The calibration; None if it was not made.
+        """
+        found = GivenCals(self._made).find(label)
+        if found is not None:
+            return found
+        path = find_in_any_form(label, self.cals)
+        return None if path is None else open_product(path)
+
+    def of(self, files: Any, step: Step | None = None) -> Any:
         """
         Give files the calibrations that they need, made now or found.
 
@@ -182,6 +220,8 @@ class MuseNight:
         ----------
         files : DataFile, DataFileList or FileSet
             Raw frames, or what was made of them.
+        step : Step, optional
+            What they are for: only calibrations that it takes are looked for.
 
         Returns
         -------
@@ -191,17 +231,42 @@ class MuseNight:
         Raises
         ------
         MissingCalibrationError
-            If one that has to be made was not made.
+            If one that has to be made of raw frames is not there.
         """
-        associate_cals(self._made, files, cal_dict=self.cals)
+        taken = _TYPES if step is None else step.declaration.cals
+        types = [kind for kind in taken if kind not in self.without]
+        associate_cals(self._made, files, types, cal_dict=self.cals)
         several = not isinstance(files, DataFile | FileSet)
         for file in files if several else [files]:
-            for kind in self._without:
-                file.cals[kind] = None
             for kind, path in self._static_of(file).items():
-                if file.cals.get(kind) is None and kind not in self._without:
+                if kind in types and file.cals.get(kind) is None:
                     file.cals[kind] = path
+            for kind in self.without & set(taken):
+                file.cals[kind] = None
         return files
+
+    def run(self, step: Step, files: Any, **parameters: Any) -> Any:
+        """
+        Run a step on files with their calibrations.
+
+        Parameters
+        ----------
+        step : Step
+            The step.
+        files : DataFile, DataFileList or FileSet
+            Raw frames, or what was made of them.
+        **parameters : object
+            Parameters of the step, and calibrations by name, which count before those
+            that the night has. What `parameters` says of the step counts where the
+            call says nothing.
+
+        Returns
+        -------
+        object
+            What the step gives.
+        """
+        words = {**self.parameters.get(step.name, {}), **parameters}
+        return step(self.of(files, step), **words)
 
     def _static_of(self, file: DataFile | FileSet) -> dict[str, DataFile]:
         """Find the static calibrations of a file, but those chosen by date."""
@@ -222,20 +287,22 @@ class MuseNight:
         ----------
         kind : str
             Type of calibration, such as ``'bias'``.
-        step : callable
-            A step, or a function that calls steps; it is given the raw frames, which
-            have their calibrations.
+        step : Step or callable
+            A step, or a function of the raw frames that runs several.
         **parameters : object
             Parameters of the step.
 
         Returns
         -------
         list
-            What the step gave for each. Later calls of `of` find it.
+            What the step gave for each. `of` finds it from then on.
         """
         results = []
         for label, frames in self.groups(kind):
-            result = step(self.of(frames), **parameters)
+            if isinstance(step, Step):
+                result = self.run(step, frames, **parameters)
+            else:
+                result = step(frames, **parameters)
             results.append(result)
             self.add(label, result)
         return results

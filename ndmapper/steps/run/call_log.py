@@ -115,7 +115,10 @@ class CallLog:
     def stopped(self, err: BaseException) -> None:
         """Log what ends the whole call."""
         self._is_stopped = True
-        self._write("failed", error=str(err))
+        ended = {id(item) for items in self._kinds.values() for item in items}
+        items = [item for item in self._plan.items if id(item) not in ended]
+        names = [name for item in items for name in item.products]
+        self._write("failed", products=names, error=str(err))
 
     def end(self) -> None:
         """Log the counts, and a line on the terminal where there are several units."""
