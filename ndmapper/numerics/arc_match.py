@@ -310,7 +310,7 @@ def _search(
 def _middle(u: Array, strength: Array) -> Array:
     """Choose bright lines in the smallest part around the middle that has enough."""
     order = np.argsort(np.abs(u), kind="stable")
-    within = order[: _NEAREST]
+    within = order[:_NEAREST]
     brightest = within[np.argsort(-strength[within], kind="stable")][:_LINES]
     return u[np.sort(brightest)]
 
