@@ -13,7 +13,7 @@ from ndmapper.calibrations import associate_cals, cal_entries, survey
 from ndmapper.calibrations.given import GivenCals
 from ndmapper.calibrations.patterns import open_product
 from ndmapper.calibrations.provenance import answer_of
-from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.errors import ParameterError, did_you_mean
@@ -206,7 +206,7 @@ class MuseNight:
                 raise ParameterError(msg)
         return [int(n) for n in rows]
 
-    def groups(self, kind: str) -> list[tuple[str, DataFileList]]:
+    def groups(self, kind: str, files: Any = None) -> list[tuple[str, DataFileList]]:
         """
         List the calibrations of a type that have to be made.
 
@@ -214,6 +214,9 @@ class MuseNight:
         ----------
         kind : str
             Type of calibration, such as ``'bias'``.
+        files : DataFile or DataFileList, optional
+            Only what these raw frames need, themselves or by way of other calibrations;
+            by default what all exposures need.
 
         Returns
         -------
@@ -221,10 +224,23 @@ class MuseNight:
             Labels, and the raw frames of one template.
         """
         found = []
-        for label, names in cal_entries(self.cals, kind):
+        reference = None if files is None else sorted(self._frames_behind(files))
+        for label, names in cal_entries(self.cals, kind, reference):
             if names and names != [label]:
-                files = DataFileList([str(self.raw / name) for name in names])
-                found.append((label, files))
+                frames = DataFileList([str(self.raw / name) for name in names])
+                found.append((label, frames))
+        return found
+
+    def _frames_behind(self, files: Any) -> set[str]:
+        """Name raw frames and all those that their calibrations are made of."""
+        associations, made_of = self.cals[ASSOCIATIONS], self.cals[CALIBRATIONS]
+        pending = [df.filename.name for df in files]
+        found = set(pending)
+        while pending:
+            for label in associations.get(pending.pop(), {}).values():
+                new = [name for name in made_of.get(label, ()) if name not in found]
+                pending += new
+                found.update(new)
         return found
 
     def calibration(self, label: str) -> DataFile | FileSet | None:
@@ -314,7 +330,9 @@ class MuseNight:
             found[kind] = DataFile(paths[-1])
         return found
 
-    def make(self, kind: str, step: Callable[..., Any], **parameters: Any) -> list[Any]:
+    def make(
+        self, kind: str, step: Callable[..., Any], files: Any = None, **parameters: Any
+    ) -> list[Any]:
         """
         Make all calibrations of a type that have to be made.
 
@@ -324,6 +342,8 @@ class MuseNight:
             Type of calibration, such as ``'bias'``.
         step : Step or callable
             A step, or a function of the raw frames that runs several.
+        files : DataFile or DataFileList, optional
+            Only what these raw frames need (see `groups`).
         **parameters : object
             Parameters of the step.
 
@@ -333,7 +353,7 @@ class MuseNight:
             What the step gave for each. `of` finds it from then on.
         """
         results = []
-        for label, frames in self.groups(kind):
+        for label, frames in self.groups(kind, files):
             if isinstance(step, Step):
                 result = self.run(step, frames, **parameters)
             else:

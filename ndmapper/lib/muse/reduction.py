@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -309,10 +309,14 @@ class _Block:
             found["exptime"] = self.config.exptime
         return found
 
+    @cached_property
+    def exposures(self) -> DataFileList:
+        """The raw frames of the object."""
+        return self.night.files("object", **self.where)
+
     def check(self) -> None:
         """Refuse exposures without a calibration that has to be there."""
-        exposures = self.night.files("object", **self.where)
-        lacking = self.night.lacking(exposures)
+        lacking = self.night.lacking(self.exposures)
         # Recipes go without an astrometric solution, and say so in the headers.
         lacking.pop("astrometry", None)
         if lacking:
@@ -328,7 +332,7 @@ class _Block:
         if kind in self.night.without:
             return None
         call = partial(self.whole.call, name, step)
-        return self.night.make(kind, call)
+        return self.night.make(kind, call, self.exposures)
 
     def bias(self) -> Any:
         return self._master("bias", "bias", recipes.bias)
@@ -344,7 +348,7 @@ class _Block:
 
     def lsf(self) -> Any:
         made = []
-        for label, frames in self.night.groups("arc"):
+        for label, frames in self.night.groups("arc", self.exposures):
             waves = self.night.calibration(label)
             made.append(self.whole.call("lsf", recipes.lsf, frames, arc=waves))
             self.night.add(label, made[-1])
@@ -358,7 +362,7 @@ class _Block:
 
     def scibasic(self) -> Any:
         """Make pixel tables of the exposures of the object."""
-        self._tables = self._basic(self.night.files("object", **self.where))
+        self._tables = self._basic(self.exposures)
         return self._tables
 
     def standard(self) -> Any:
@@ -368,7 +372,7 @@ class _Block:
             (table,) = self._basic(frames)
             return self.whole.call("standard", recipes.standard, table)
 
-        return self.night.make("standard", respond)
+        return self.night.make("standard", respond, self.exposures)
 
     def sky(self) -> Any:
         """Find the sky, in exposures of an empty field if there are any."""
@@ -381,7 +385,7 @@ class _Block:
 
         if self.config.sky_field == "object":
             return None
-        return self.night.make("sky", find)
+        return self.night.make("sky", find, self.exposures)
 
     @property
     def tables(self) -> Any:
@@ -394,7 +398,9 @@ class _Block:
         if not self.config.subtract_sky:
             words = {"skymethod": "none", "sky": None, "skyfit": None}
         elif "skymethod" not in self.night.parameters.get("scipost", {}):
-            has_sky = self.config.sky_field == "auto" and self.night.groups("sky")
+            has_sky = self.config.sky_field == "auto" and self.night.groups(
+                "sky", self.exposures
+            )
             words = {"skymethod": "subtract-model" if has_sky else "model"}
         if self.config.sky_field == "object":
             words |= {"sky": None, "skyfit": None}
