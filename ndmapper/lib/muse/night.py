@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
 from ndmapper.calibrations import associate_cals, cal_entries, survey
 from ndmapper.calibrations.given import GivenCals
@@ -116,16 +116,9 @@ class MuseNight:
             self._document = look_up_cals(
                 names or [self.raw / str(name) for name in self.table["file"]],
                 server="local", cache=self._cache, dirname=self._folders,
-                survey=self._rows_of_all(), instrument="muse",
+                survey=self.table, instrument="muse",
             )  # fmt: skip
         return self._document
-
-    def _rows_of_all(self) -> Table:
-        """Give the table of raw frames, which may be corrected, with all masters."""
-        others = [survey(folder, "muse") for folder in self._folders[1:]]
-        columns = ("file", "class")
-        parts = [one[columns] for one in (self.table, *others) if len(one)]
-        return vstack(parts, metadata_conflicts="silent")
 
     def lacking(self, files: Any) -> dict[str, str]:
         """
