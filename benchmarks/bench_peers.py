@@ -494,7 +494,11 @@ def iraf_calibrated() -> tuple[np.ndarray, np.ndarray]:
 
 def plain_copies(products: Path) -> None:
     """Write frames with their sky: IRAF knows its noise only where it subtracts it."""
-    for night, name in (("xfgvbtob27", "b27"), ("xfgvbtob24", "b24")):
+    for night, name in (
+        ("xfgvbtob27", "b27"),
+        ("xfgvbtob24", "b24"),
+        ("xfgvbtob24", "wide"),
+    ):
         with fits.open(products / f"{night}.fits") as hdus:
             plain = NDLater(np.nan_to_num(hdus["SCI"].data).astype("f4"))
         DataFile(f"{name}.fits", data=[plain], mode="overwrite").save()
@@ -517,10 +521,11 @@ def kast(products: Path, pypeit: Path) -> None:
         np.linspace(-1, 1, 2048), Table.read(trace)["trace"][0]
     )
     plain_copies(products)
-    words: dict[str, Any] = {"lower": -3.488, "upper": 3.488, "recenter": True}
-    words |= {"readnoise": 3.7, "line": 1000, "b_order": 2}
+    words: dict[str, Any] = {"readnoise": 3.7, "line": 1000, "b_order": 2}
     words |= {"b_sample": "-45:-20,20:45"}
-    apall("b24.fits", "i", line=1000)
+    # An aperture has its limits and its background from that of the reference.
+    for name, reach in (("b24", 3.488), ("wide", 15.0)):
+        apall(f"{name}.fits", "i", lower=-reach, upper=reach, **words)
     image = NDData(
         np.nan_to_num(data).astype(float) * u.electron,
         uncertainty=VarianceUncertainty(
@@ -534,9 +539,9 @@ def kast(products: Path, pypeit: Path) -> None:
         (found,) = spec.extract_spectra(frame, trace=trace, **given)
         return Spectra(found.data, np.sqrt(found.variance))
 
-    def iraf(**given: Any) -> Spectra:
+    def iraf(star: str, **given: Any) -> Spectra:
         (made,) = apall(
-            "b27.fits", "i", references=DataFile("b24.fits"), **words | given
+            "b27.fits", "i", references=DataFile(star), recenter=True, **words | given
         )
         bands = made[0].data[:, 0]
         weighed = given["weights"] == "variance"
@@ -550,17 +555,16 @@ def kast(products: Path, pypeit: Path) -> None:
         found = HorneExtract(image, followed)()
         return Spectra(np.asarray(found.flux.value), np.sqrt(found.uncertainty.array))
 
-    wide = {"lower": -15.0, "upper": 15.0, "weights": "variance"}
     ways = {
         "ndmapper, boxcar": ("BOX", lambda: own(method="boxcar", radius=3.488)),
-        "IRAF apall, weights=none": ("BOX", lambda: iraf(weights="none")),
+        "IRAF apall, weights=none": ("BOX", lambda: iraf("b24.fits", weights="none")),
         "specreduce BoxcarExtract": ("BOX", box),
         "ndmapper, optimal": ("OPT", own),
         "ndmapper, optimal, Gaussian": ("OPT", lambda: own(profile="gaussian")),
         "IRAF apall, weights=variance, pfit=fit1d": (
-            "OPT", lambda: iraf(pfit="fit1d", **wide)),
+            "OPT", lambda: iraf("wide.fits", pfit="fit1d", weights="variance")),
         "IRAF apall, weights=variance, pfit=fit2d": (
-            "OPT", lambda: iraf(pfit="fit2d", **wide)),
+            "OPT", lambda: iraf("wide.fits", pfit="fit2d", weights="variance")),
         "specreduce HorneExtract, Gaussian": ("OPT", horne),
     }  # fmt: skip
     done = timed({name: work for name, (_, work) in ways.items()})

@@ -483,12 +483,14 @@ def _draw(
 ) -> None:
     if (figure := new_figure()) is None:
         return
+    figure.set_size_inches(8.9, 3.5)
     axis = figure.subplots()
     for one in placed:
         axis.plot(wavelengths, np.where(one.good, one.values, np.nan), "0.8", lw=0.5)
-    axis.plot(wavelengths, mean.values, "k", lw=0.7)
+    axis.plot(wavelengths, mean.values, "k", lw=0.7, label="mean")
     error = np.sqrt(mean.variance)
-    axis.plot(wavelengths, error, "r", lw=0.5)
+    axis.plot(wavelengths, error, "r", lw=0.5, label="its error")
+    axis.legend(fontsize=7)
     level = mean.values[np.isfinite(mean.values)]
     if level.size:
         low, high = np.percentile(level, [0.5, 99.5])

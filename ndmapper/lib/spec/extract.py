@@ -365,7 +365,10 @@ def _report(
     })  # fmt: skip
     unit = "" if spectrum.unit is None else f"{spectrum.unit}"
     report_panels([
-        Panel(values=found.flux, error=error, unit=unit, title=f"object {number}"),
+        Panel(
+            values=found.flux, error=error, unit=unit,
+            title=f"object {number}".strip(), x_label="column, wavelengths rise",
+        ),
         image_panel(found.profile, "profile along the trace", {}),
         image_panel(
             left, "pixels - model [noise]", {"cosmic ray": found.rejected}
