@@ -66,6 +66,8 @@ class ExtractedSpectrum:
         Variance of the pixels by the model.
     background : ndarray of float, shape (n, nx)
         What was subtracted from them.
+    weights : ndarray of float, shape (n, nx)
+        What they were multiplied by in the sum.
     """
 
     flux: Array
@@ -76,6 +78,7 @@ class ExtractedSpectrum:
     rejected: Mask
     model_variance: Array
     background: Array
+    weights: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +286,7 @@ class _Fit:
             rejected=self.rejected,
             model_variance=self.variance,
             background=self.level,
+            weights=weights,
         )
 
 
