@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.numerics.lamp_response import Response, fit_response
-from ndmapper.numerics.slit import fit_slit_edges
+from ndmapper.numerics.slit import lit_slit
 from ndmapper.numerics.slit_illumination import (
     Illumination,
     fit_illumination,
     pixel_scatter,
-    slit_position,
 )
 
 __all__ = ["FlatModel", "NormalisedFlat", "normalise_flat", "plain_flat"]
@@ -294,8 +293,7 @@ class _Light:
     upper: Array
     lit: Mask
     gap: Mask
-    # Edges without the margins.
-    lit_between: tuple[Array, Array]
+    position: Array
 
     @property
     def usable(self) -> Mask:
@@ -389,19 +387,10 @@ class _Light:
 def _light_of_slit(
     image: Array, variance: Array | None, gap: Mask, edge_margin: float
 ) -> _Light:
-    lower, upper = fit_slit_edges(image)
-    # A margin must not leave less than most of a narrow slit.
-    margin = min(edge_margin, max(float(np.median(upper - lower)) / 6, 0.5))
-    row = np.arange(image.shape[0])[:, None]
-    lit = (row - lower > margin - 0.5) & (upper - row > margin - 0.5)
-    # Without a dark border the light does not end there, so nothing is cut off.
-    lit |= (lower <= -0.5) & (row - lower <= margin)
-    lit |= (upper >= image.shape[0] - 0.5) & (upper - row <= margin)
-    between = (
-        np.where(lower <= -0.5, lower, lower + margin - 0.5),
-        np.where(upper >= image.shape[0] - 0.5, upper, upper - margin + 0.5),
+    slit = lit_slit(image, edge_margin)
+    light = _Light(
+        image, variance, slit.lower, slit.upper, slit.lit & ~gap, gap, slit.position
     )
-    light = _Light(image, variance, lower, upper, lit & ~gap, gap, between)
     if not light.usable.any():
         msg = "no part of the flat is lit"
         raise ValueError(msg)
@@ -412,7 +401,6 @@ def _fit_models(
     light: _Light, knot_spacing: float, degree: tuple[int, int]
 ) -> tuple[Illumination, Response]:
     """Fit response and illumination in turn, by the noise and the scatter of pixels."""
-    position = slit_position(light.image.shape[0], *light.lit_between)
     illumination = np.ones(light.image.shape)
     scatter = None
     for _ in range(_ROUNDS):
@@ -429,7 +417,7 @@ def _fit_models(
             light.image / response.values,
             None if noise is None else noise / response.values**2 + scatter,
             usable,
-            position,
+            light.position,
             degree,
         )
         illumination = model.values

@@ -1,9 +1,11 @@
 """Where a slit begins and ends on the detector."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fit_slit_edges", "likely_dispersion_axis"]
+__all__ = ["LitSlit", "fit_slit_edges", "likely_dispersion_axis", "lit_slit"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -76,6 +78,68 @@ def fit_slit_edges(
             )
         )
     return edges[0], edges[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LitSlit:
+    """
+    The part of a frame that a slit lights.
+
+    Parameters
+    ----------
+    lower, upper : ndarray of float, shape (nx,)
+        Edges of the slit [pixel].
+    lit : ndarray of bool, shape (ny, nx)
+        Pixels that are within, by a margin.
+    position : ndarray of float, shape (ny, nx)
+        Place between the edges less the margin, from -1 to 1, which follows a tilt.
+    """
+
+    lower: Array
+    upper: Array
+    lit: Mask
+    position: Array
+
+
+def lit_slit(image: Array, margin: float) -> LitSlit:
+    """
+    Find the pixels that a slit lights.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (ny, nx)
+        Light with the slit along axis 0; NaN where a pixel is bad.
+    margin : float
+        Pixels nearer than this to the edge do not count [pixel]; at most a sixth of a
+        narrow slit.
+
+    Returns
+    -------
+    LitSlit
+        The pixels; where light reaches the border of the frame there is no margin.
+
+    Raises
+    ------
+    ValueError
+        If no part is lit.
+    """
+    lower, upper = fit_slit_edges(image)
+    # A margin must not leave less than most of a narrow slit.
+    margin = min(margin, max(float(np.median(upper - lower)) / 6, 0.5))
+    row = np.arange(image.shape[0])[:, None]
+    lit = (row - lower > margin - 0.5) & (upper - row > margin - 0.5)
+    # Without a dark border the light does not end there, so nothing is cut off.
+    reaches = [lower <= -0.5, upper >= image.shape[0] - 0.5]
+    lit |= reaches[0] & (row - lower <= margin)
+    lit |= reaches[1] & (upper - row <= margin)
+    first = np.where(reaches[0], lower, lower + margin - 0.5)
+    last = np.where(reaches[1], upper, upper - margin + 0.5)
+    return LitSlit(
+        lower=lower,
+        upper=upper,
+        lit=np.asarray(lit),
+        position=np.asarray((2 * row - first - last) / (last - first)),
+    )
 
 
 def likely_dispersion_axis(flat: npt.ArrayLike) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Illumination", "fit_illumination", "pixel_scatter", "slit_position"]
+__all__ = ["Illumination", "fit_illumination", "pixel_scatter"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -44,12 +44,6 @@ class Illumination:
     values: Array
     relative_variance: Array
     told: Mask
-
-
-def slit_position(ny: int, lower: Array, upper: Array) -> Array:
-    """Give where pixels are in a slit with these edges, from -1 to 1."""
-    row = np.arange(ny)[:, None]
-    return np.asarray((2 * row - lower - upper) / (upper - lower))
 
 
 def fit_illumination(
@@ -153,23 +147,39 @@ def pixel_scatter(relative: Array, noise: Array | None, usable: Mask) -> Array:
         if count < 16:
             continue
         some = deviation[:, columns][used[:, columns]]
-        low, high = np.percentile(some, [15.865, 84.135])
-        width2 = float((high - low) / 2) ** 2
-        known = (
-            0.0
-            if noise is None
-            else float(np.mean(noise[:, columns][used[:, columns]]))
-        )
+        known = None if noise is None else noise[:, columns][used[:, columns]]
+        excess, typical = _excess(some, known)
         centres.append((start + columns.stop - 1) / 2)
-        found.append(width2 - known)
+        found.append(excess)
         # The width by percentiles is less certain than a standard deviation is.
-        errors.append(width2 * np.sqrt(3 / count))
+        errors.append(typical * np.sqrt(3 / count))
     if not centres:
         return np.zeros(nx)
-    excess, error = np.array(found), np.maximum(np.array(errors), 1e-30)
-    typical = np.average(excess, weights=1 / error**2)
-    excess = np.where(error < 0.3 * np.abs(excess), excess, typical)
-    return np.asarray(np.interp(np.arange(nx), centres, np.maximum(excess, 0.0)))
+    values, error = np.array(found), np.maximum(np.array(errors), 1e-30)
+    mean = np.average(values, weights=1 / error**2)
+    values = np.where(error < 0.3 * np.abs(values), values, mean)
+    return np.asarray(np.interp(np.arange(nx), centres, np.maximum(values, 0.0)))
+
+
+def _excess(deviation: Array, noise: Array | None) -> tuple[float, float]:
+    """Find the variance that noise lacks for a width of 1, and the typical sum."""
+    if noise is None:
+        return _width2(deviation), _width2(deviation)
+    excess = 0.0
+    for _ in range(6):
+        total = np.maximum(noise + excess, 1e-30)
+        change = (_width2(deviation / np.sqrt(total)) - 1) * float(np.median(total))
+        if excess + change < 0:
+            # Less than the noise: it is what the mean over blocks needs to know.
+            return excess + change if excess == 0 else 0.0, float(np.median(noise))
+        excess += change
+    return excess, float(np.median(noise + excess))
+
+
+def _width2(values: Array) -> float:
+    """Square of half the distance of the percentiles of one standard deviation."""
+    low, high = np.percentile(values, [15.865, 84.135])
+    return float((high - low) / 2) ** 2
 
 
 def _polynomial(
