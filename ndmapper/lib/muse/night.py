@@ -21,6 +21,7 @@ from ndmapper.instruments import load
 from ndmapper.lib.muse.exposures import add_identifiers
 from ndmapper.lib.muse.statics import STATIC_TAGS, find_statics, static_folder
 from ndmapper.services import look_up_cals
+from ndmapper.services.eso.service import EsoService
 from ndmapper.steps import Step
 
 __all__ = ["MuseNight"]
@@ -64,6 +65,10 @@ class MuseNight:
     without : collection of str
         Types of calibration that are not applied. By default darks, and the lines of
         Raman scattering, which only frames with laser guide stars need.
+    server : str or list of str
+        What is asked for calibrations, one after the other: the rules of the
+        instrument, ``'local'``; ESO's association files (``*_raw2raw.xml``) beside the
+        raw frames, ``'eso-files'``; and what `ndmapper.services.look_up_cals` knows.
 
     Attributes
     ----------
@@ -87,12 +92,18 @@ class MuseNight:
         table: Table | str | os.PathLike[str] | None = None,
         mode: str | None = None,
         without: Collection[str] = ("dark", "raman"),
+        server: Any = "local",
     ) -> None:
         self.raw = Path(raw)
         self._static = static_folder() if static is None else Path(static)
         given = [masters] if isinstance(masters, str | os.PathLike) else masters
         self._folders = [self.raw, *map(Path, given), self._static]
         self._cache = cache
+        named = [server] if isinstance(server, str) or callable(server) else server
+        self._server = [
+            EsoService(dirname=self.raw, ask=False) if one == "eso-files" else one
+            for one in named
+        ]
         self.without = frozenset(without)
         self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
@@ -115,7 +126,7 @@ class MuseNight:
             names = [self.raw / str(name) for name in self.table["file"][wanted]]
             self._document = look_up_cals(
                 names or [self.raw / str(name) for name in self.table["file"]],
-                server="local", cache=self._cache, dirname=self._folders,
+                server=self._server, cache=self._cache, dirname=self._folders,
                 survey=self.table, instrument="muse",
             )  # fmt: skip
         return self._document

@@ -182,7 +182,7 @@ class MuseReduction:
         self.night = MuseNight(
             chosen.raw, chosen.static, chosen.masters, mode=chosen.mode,
             cache=chosen.outdir / "calibrations.json", table=chosen.table,
-            without=chosen.without,
+            without=chosen.without, server=list(chosen.server),
         )  # fmt: skip
         self.night.parameters = dict(chosen.steps)
 

@@ -29,6 +29,7 @@ outdir = "reduced"             # where products go
 # folder = "{ob}"              # folder in outdir of the products of a block
 # without = ["dark", "raman"]  # calibrations that are not applied
 # skip = ["twilight"]          # steps that are not run
+# server = ["eso-files", "local"]    # first ESO's association files beside raw frames
 # subtract_sky = true
 # sky_field = "auto"           # or "object": the sky of the exposures themselves
 # align_by = "white"           # filter of the images by which exposures are aligned
@@ -77,6 +78,8 @@ class MuseConfig:
         Types of calibration that are not applied.
     skip : tuple of str
         Steps that are not run.
+    server : tuple of str
+        What is asked for calibrations, one after the other (see `MuseNight`).
     subtract_sky : bool
         Whether the sky is subtracted.
     sky_field : {'auto', 'object'}
@@ -100,6 +103,7 @@ class MuseConfig:
     folder: str = "{ob}"
     without: tuple[str, ...] = ("dark", "raman")
     skip: tuple[str, ...] = ()
+    server: tuple[str, ...] = ("local",)
     subtract_sky: bool = True
     sky_field: Literal["auto", "object"] = "auto"
     align_by: str = "white"
@@ -186,7 +190,7 @@ def read_toml(path: str | os.PathLike[str]) -> MuseConfig:
 
 def _checked(source: Path, key: str, value: Any) -> Any:
     """Check the type of a value, and make paths absolute."""
-    texts = ("masters", "obs", "exposures", "without", "skip")
+    texts = ("masters", "obs", "exposures", "without", "skip", "server")
     kinds: dict[str, tuple[type, ...]] = {
         "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Raw frames sorted, grouped, and given their calibrations; no recipe runs."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,3 +212,23 @@ def test_only_what_some_exposures_need(frames, folder):
     made = []
     night.make("bias", lambda files: made.append(len(files)), [first])
     assert made == [3]
+
+
+def test_association_files_of_the_archive_count_first(frames, folder):
+    """Two of the biases, as no rule would choose them; the rest is by the rules."""
+    shutil.copytree(frames / "raw", "raw")
+    files = "".join(f'<file category="BIAS" name="MUSE.SIM_BIAS0{n}"/>' for n in (1, 3))
+    Path("raw/MUSE.SIM_FLAT01_raw2raw.xml").write_text(
+        '<association category="FLAT" certified="true" complete="true" mode="Raw2Raw">'
+        '<mainFiles><file category="FLAT" name="MUSE.SIM_FLAT01"/></mainFiles>'
+        '<associatedFiles><association category="BIAS" certified="true" '
+        f'complete="true"><mainFiles>{files}</mainFiles></association>'
+        "</associatedFiles></association>"
+    )
+    night = MuseNight(
+        "raw", frames / "static", frames / "masters", server=["eso-files", "local"]
+    )
+    groups = dict(night.groups("bias"))
+    assert sorted(len(files) for files in groups.values()) == [2, 3]
+    flats = night.cals["associations"]["MUSE.SIM_FLAT01.fits"]
+    assert len(groups[flats["bias"]]) == 2
