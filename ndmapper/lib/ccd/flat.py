@@ -21,6 +21,7 @@ from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.slit_count import check_one_slit
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
 __all__ = ["apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
@@ -134,12 +135,11 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            axis = (
-                spectrograph_of(spectrograph, ndd).axis
-                if dispersion_axis is None
-                else dispersion_axis
-            )
+            axis, rows = _geometry(ndd, spectrograph, dispersion_axis)
+            values = np.asarray(ndd.data, np.float64)
+            values = np.where(np.isfinite(values) & ~_mask(ndd), values, np.nan)
             try:
+                check_one_slit((values.T if axis == 0 else values)[rows])
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
@@ -318,6 +318,16 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
             raise ParameterError(msg)
         scales.append(factor)
     return scales
+
+
+def _geometry(
+    ndd: NDLater, spectrograph: SpectrographTable, dispersion_axis: int | None
+) -> tuple[int, slice]:
+    """Give the axis of the dispersion, and the rows that are stated for the slit."""
+    if dispersion_axis is not None:
+        return dispersion_axis, slice(None)
+    geometry = spectrograph_of(spectrograph, ndd)
+    return geometry.axis, geometry.rows(ndd.shape[1 - geometry.axis])
 
 
 def _mask(ndd: NDLater) -> npt.NDArray[np.bool_]:

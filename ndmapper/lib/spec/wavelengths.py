@@ -31,10 +31,12 @@ from ndmapper.numerics.identification import (
 )
 from ndmapper.numerics.line_traces import (
     LineTraces,
+    light_of_rows,
     lit_rows,
     spectrum_of_rows,
     trace_lines,
 )
+from ndmapper.numerics.slit_count import SeveralSlitsError, check_one_slit
 from ndmapper.steps import Range, Unit, qc, run_task
 
 __all__ = ["make_wavelengths"]
@@ -213,7 +215,14 @@ class _Arc:
             variance = np.maximum(np.nan_to_num(image), 0) + max(width, 1e-9) ** 2
         else:
             variance = geometry.turned(np.asarray(ndd.variance, np.float64))
-        rows = lit_rows(image, bad, geometry.rows(image.shape[0]))
+        rows = geometry.rows(image.shape[0])
+        light = light_of_rows(image, bad, rows)
+        try:
+            check_one_slit(light[:, None])
+        except SeveralSlitsError as err:
+            msg = f"{ndd!r}: {err}"
+            raise ParameterError(msg) from err
+        rows = lit_rows(light, rows)
         row = (rows.start + rows.stop - 1) // 2
         part = slice(max(rows.start, row - _MIDDLE), min(rows.stop, row + _MIDDLE + 1))
         spectrum, noise2, lost = spectrum_of_rows(image, variance, bad, part)

@@ -174,6 +174,17 @@ def test_saturated_lines_without_flags_are_told_and_not_used(folder, slit, caplo
     assert np.max(10 * peaks[used]) < 6e4
 
 
+def test_several_slits_are_refused(folder, slit):
+    lit = (np.arange(NY) % 12 < 8)[:, None]
+    many = SimpleNamespace(data=np.where(lit, slit.data, 20), variance=slit.variance)
+    with pytest.raises(ParameterError, match="5 strips of light lie beside each other"):
+        solve(write_arc(many))
+    # One of them, by its rows.
+    one = {"slit": [25, 32]}
+    done = solve(write_arc(many, "one.fits"), slit_order=0, spectrograph=one)
+    assert done.record[-1]["qc"]["lines[1]"] >= 20
+
+
 def test_line_list_of_a_folder(folder, slit):
     Path("lists").mkdir()
     known = join_lists(LINES, "air").wavelengths
