@@ -26,6 +26,7 @@ from ndmapper.lib.spectrograph import (
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.slit import likely_dispersion_axis
+from ndmapper.numerics.slit_count import check_one_slit
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
 __all__ = ["SLIT_LIGHT", "apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
@@ -149,13 +150,17 @@ def make_flat(
             axis = geometry.axis
             along = ndd.shape[axis]
             gap = geometry.in_gap(along)
+            rows = geometry.rows(ndd.shape[1 - axis])
+            values = np.asarray(ndd.data, np.float64)
+            values = np.where(np.isfinite(values) & ~_mask(ndd), values, np.nan)
             try:
+                check_one_slit((values.T if axis == 0 else values)[rows])
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
                     mask=mask,
                     dispersion_axis=axis,
-                    slit=geometry.rows(ndd.shape[1 - axis]),
+                    slit=rows,
                     gap=gap[::-1] if geometry.falls else gap,
                     knot_spacing=knot_spacing,
                     illumination_degree=(slit_degree, slit_degree_along),
@@ -360,6 +365,16 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
             raise ParameterError(msg)
         scales.append(factor)
     return scales
+
+
+def _geometry(
+    ndd: NDLater, spectrograph: SpectrographTable, dispersion_axis: int | None
+) -> tuple[int, slice]:
+    """Give the axis of the dispersion, and the rows that are stated for the slit."""
+    if dispersion_axis is not None:
+        return dispersion_axis, slice(None)
+    geometry = spectrograph_of(spectrograph, ndd)
+    return geometry.axis, geometry.rows(ndd.shape[1 - geometry.axis])
 
 
 def _mask(ndd: NDLater) -> npt.NDArray[np.bool_]:
