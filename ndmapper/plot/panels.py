@@ -49,6 +49,8 @@ class Panel:
         numbers are drawn.
     x_label : str
         What they are.
+    labels : mapping of int to str
+        What is written at pixels of a spectrum, upright.
     """
 
     values: Array
@@ -59,6 +61,7 @@ class Panel:
     step: int = 1
     x: Array | None = None
     x_label: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
 
 
 def draw_panel(axis: Any, panel: Panel) -> None:
@@ -134,6 +137,15 @@ def _draw_line(axis: Any, panel: Panel, bad: npt.NDArray[np.bool_]) -> None:
         low, high = float(np.min(good)), float(np.max(good))
         margin = 0.05 * (high - low)
         axis.set_ylim(low - margin, high + margin)
+    for place, text in panel.labels.items():
+        axis.annotate(
+            text, (x[place], panel.values[place]), xytext=(0, 4),
+            textcoords="offset points", rotation=90, fontsize=6, ha="center",
+            va="bottom", parse_math=False,
+        )  # fmt: skip
+    if panel.labels:
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.35 * (high - low))
     if panel.error is not None and (panel.error > axis.get_ylim()[0]).any():
         axis.plot(x, panel.error, color=_ERROR, linewidth=0.6, label="error")
     if x.size > 1:
