@@ -177,7 +177,8 @@ def make_sensitivity(
         Flux for each count rate, by wavelength, without atmosphere
         [erg/cm2/electron]; its variance is that of the fit, with the scatter of bands,
         and with what other splines differ by. Where these differ by more than 3
-        percent, and beyond the bands, it is flagged. The table SENSITIVITY has the bands.
+        percent, and beyond the bands, it is flagged. The table SENSITIVITY has the
+        bands.
 
     Raises
     ------

@@ -345,3 +345,47 @@ def test_other_counts_are_refused():
     df = exposure(spectrum(OTHER, np.ones(950), unit=None))
     with pytest.raises(UnitError, match="no unit"):
         calibrated(df, made)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.dat cannot be read|x.dat has"),
+        ("4000\n5000\n", "needs wavelength"),
+        ("wavelength extinction\nred blue\n", "x.dat"),
+        ("wavelength extinction\n4000 0.2\n", "x.dat"),
+        ("wavelength extinction\n4000 0.2\n5000 -30\n", "x.dat"),
+        ("wavelength extinction\n4000 nan\n5000 nan\n", "x.dat"),
+        ("wavelength extinction\n0.4 0.2\n0.6 0.1\n", "x.dat.*Angstrom"),
+        (b"\xff\xfe\x00\x01", "x.dat"),
+    ],
+)
+def test_extinction_that_is_none_is_refused(tmp_path, text, message):
+    path = tmp_path / "x.dat"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ParameterError, match=message):
+        sensitivity(standard(), extinction=str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.dat"),
+        ("wavelength magnitude\nred blue\n", "x.dat"),
+        ("wavelength magnitude\n4000 11\n", "2 are needed"),
+        ("wavelength magnitude\n0.36 11\n0.45 11\n0.53 11\n", "x.dat.*Angstrom"),
+    ],
+)
+def test_table_of_a_star_that_is_none_is_refused(tmp_path, text, message):
+    path = tmp_path / "x.dat"
+    path.write_text(text)
+    with pytest.raises(ParameterError, match=message):
+        sensitivity(standard(), standard=str(path))
+
+
+@pytest.mark.parametrize("unit", ["erg / (s cm2 Angstrom)", "mag", "m", None, "Jy"])
+def test_spectra_that_are_no_counts_are_refused(unit):
+    df = standard()
+    df[0].unit = unit
+    with pytest.raises(UnitError, match="counts"):
+        sensitivity(df)
