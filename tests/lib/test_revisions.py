@@ -568,7 +568,15 @@ def response(folder):
 
 
 def fluxes_of_spectra(folder):
-    spec.make_sensitivity([starlike("x.fits", 9000)], sensitivity="s.fits", **ON_LICK)
+    wavelengths = 3480.0 + 2.5 * np.arange(810)
+    values = 1e-16 * (1 + (wavelengths / 5000 - 1) ** 2)
+    made = NDLater(
+        values, variance=(0.01 * values) ** 2,
+        unit="erg / (cm2 electron)", flags=np.zeros(810, np.uint16),
+    )  # fmt: skip
+    made = spec.with_wavelengths(made, wavelengths, "air")
+    made.meta["EXTCURVE"] = "mtham"
+    DataFile("s.fits", mode="new", data=[made]).save()
     target = starlike("y.fits", 500, EXPTIME=600.0, DEC=10.0)
     made = spec.apply_sensitivity(target, sensitivity="s.fits", **ON_LICK)
     yield from scaled(made, 1e18)
