@@ -17,6 +17,7 @@ from ndmapper.numerics.spatial_profile import (
 
 __all__ = [
     "ExtractedSpectrum",
+    "ObjectLight",
     "SlitBackground",
     "cut_window",
     "extract_boxcar",
@@ -43,6 +44,10 @@ _TELLING = 0.8
 fitted: their flux, and with it the profile, would be the profile's own guess."""
 _LEAST_LIGHT = 0.05
 """Columns of which less is on good pixels have no flux."""
+_CROWDED = 3.0
+"""Objects that are nearer are in each other's light [FWHM]."""
+_OVER_THE_TOP = 0.25
+"""A profile beside another object is fitted so far beyond its own peak [FWHM]."""
 _CLIP = 4.0
 _STANDS_OUT = 3.0
 """A pixel whose variance is that many times the model's keeps its own."""
@@ -84,6 +89,41 @@ class ExtractedSpectrum:
     background: Array
 
 
+@dataclass(frozen=True)
+class ObjectLight:
+    """
+    The light of an object on a frame.
+
+    Parameters
+    ----------
+    value, error : ndarray of float, shape (ny, nx)
+        The light, and its error, which the pixels of a column have in common.
+    """
+
+    value: Array
+    error: Array
+
+    @classmethod
+    def of(
+        cls, spectrum: ExtractedSpectrum, trace: Array, shape: tuple[int, int]
+    ) -> "ObjectLight":
+        """Lay the light of a spectrum where it is on a frame of a shape."""
+        ny, nx = shape
+        steps = _steps(len(spectrum.profile))
+        rows = np.floor(trace).astype(np.int_) + steps[:, None]
+        on = (rows >= 0) & (rows < ny)
+        columns = np.broadcast_to(np.arange(nx), rows.shape)
+        value, error = np.zeros((2, ny, nx))
+        flux, sigma = np.nan_to_num(spectrum.flux), np.sqrt(spectrum.variance)
+        profile = spectrum.profile[on]
+        value[rows[on], columns[on]] = np.maximum(flux, 0)[columns[on]] * profile
+        error[rows[on], columns[on]] = np.nan_to_num(sigma)[columns[on]] * profile
+        return cls(value, error)
+
+    def __add__(self, other: "ObjectLight") -> "ObjectLight":
+        return ObjectLight(self.value + other.value, self.error + other.error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlitBackground:
     """
@@ -120,6 +160,11 @@ class SlitBackground:
         return np.stack([offset**k for k in range(len(self.coefficients))])
 
 
+def _steps(n: int) -> npt.NDArray[np.int_]:
+    """Give the rows of a window of n rows, from that below the trace."""
+    return np.arange(n) - (n - 2) // 2
+
+
 def cut_window(
     data: Array,
     variance: Array,
@@ -129,14 +174,16 @@ def cut_window(
     fwhm: Array,
     reach: float,
     others: Sequence[Array] = (),
+    light: ObjectLight | None = None,
 ) -> SpectrumWindow:
     """
     Cut the pixels out that are within `reach` of a trace.
 
-    Where another trace is near, pixels count halfway to it.
+    Where another trace is near, pixels count halfway to it; the light of others, where
+    it is known, is subtracted.
     """
     ny, nx = data.shape
-    steps = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 2)
+    steps = _steps(2 * int(np.ceil(reach)) + 2)
     rows = np.floor(trace).astype(np.int_) + steps[:, None]
     outside = (rows < 0) | (rows >= ny)
     offset = rows - trace
@@ -147,16 +194,37 @@ def cut_window(
     rows = np.clip(rows, 0, ny - 1)
     columns = np.arange(nx)
     known = good[rows, columns] & ~outside & np.isfinite(trace)
+    beside, error = np.zeros((2, *rows.shape))
+    if light is not None:
+        beside, error = (a[rows, columns] for a in (light.value, light.error))
     return SpectrumWindow(
         rows=rows,
-        data=np.where(known, data[rows, columns], 0.0),
+        data=np.where(known, data[rows, columns] - beside, 0.0),
         variance=np.where(known, variance[rows, columns], 1.0),
+        beside=np.where(known, beside, 0.0),
+        beside_error=np.where(known, error, 0.0),
         good=known,
         offset=offset,
         whole=whole,
         inside=inside,
+        own=inside & _away(offset, fwhm, [other - trace for other in others]),
         fwhm=fwhm,
     )
+
+
+def _away(offset: Array, fwhm: Array, others: Sequence[Array]) -> Mask:
+    """
+    Tell the pixels that are not on the side of another object.
+
+    There the profile is that of the other side, or else it takes light of the other
+    object, which may have the same spectrum. Between two objects nothing is better.
+    """
+    near = [far for far in others if np.min(np.abs(far) / fwhm) < _CROWDED]
+    sides = {bool(np.median(far) > 0) for far in near}
+    if len(sides) != 1:
+        return np.ones(offset.shape, np.bool_)
+    distance = offset / fwhm if sides.pop() else -offset / fwhm
+    return np.asarray(distance < _OVER_THE_TOP)
 
 
 def extract_boxcar(
@@ -281,6 +349,7 @@ class _Fit:
         variance = (squares * self.variance).sum(axis=0)
         common = weights.sum(axis=0) ** 2 - squares.sum(axis=0)
         variance += share * self.base * common
+        variance += (weights * self.window.beside_error).sum(axis=0) ** 2
         if self.background is not None:
             variance += self.background.flux_variance(weights, self.window.offset)
         unknown = ~(weights != 0).any(axis=0) | ~(variance > 0)
@@ -411,7 +480,8 @@ def _without_rays(
 
     def off(flux: Array, part: float) -> Array:
         """Give how far pixels are off, by the largest distance that is allowed."""
-        allowed = sigma**2 * variance + (part * np.maximum(flux, 0) * highest) ** 2
+        bright = np.maximum(flux, 0) * highest + window.beside
+        allowed = sigma**2 * variance + (part * bright) ** 2
         return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
 
     robust = _median_flux(window.data, profile, good)
@@ -466,6 +536,7 @@ def _model_variance(
     def about_mean(values: Array) -> Array:
         return np.where(kept, values - np.where(kept, values, 0).sum(axis=0) / count, 0)
 
+    model = model + window.beside
     light, own, given = map(about_mean, (model, noise, window.variance))
 
     def near(a: Array, b: Array) -> Array:
