@@ -30,13 +30,19 @@ Mask = npt.NDArray[np.bool_]
 
 _ROUNDS = {"optimal": 4, "boxcar": 3}
 """So often profile, variance and cosmic rays are found in turn."""
-_TOLERANCE = 0.1
-"""A cosmic ray is brighter than this part of the light of the object around it."""
+_TOLERANCE = 0.01, 0.1
+"""Least and largest part of the light of the object that a profile may miss."""
+_SLOPE = 0.3
+"""A line that is tilted is missed by its change within so many columns."""
 _FAR_ABOVE = 2.0
 """Light that is brighter than that of the columns beside by more is no line."""
 _CERTAIN = 25.0
 """Columns of a lower signal-to-noise ratio have the flux of those around: what pixels
 of a column have in common, as the error of a background, would be in both."""
+_ENOUGH = 4
+"""So many pixels of a core have a median that one of them does not make."""
+_ALL = 0.95
+"""A pixel with more of the weight of its column has nothing to be compared with."""
 _CORE = 0.3
 """The core of a profile is above this part of its peak."""
 _TELLING = 0.8
@@ -384,8 +390,11 @@ def _optimal(
     kept = good
     for number in range(rounds):
         # The first profile is a guess, so that light may be far from it.
-        limits = (8.0, 0.5) if number == 0 else (sigma or 8.0, _TOLERANCE)
         variance, base = _model_variance(window, np.maximum(flux, 0) * profile, kept)
+        limits = (8.0, 0.5)
+        if number > 0:
+            missed = _missed(window, profile, flux, variance + common, kept)
+            limits = (sigma or 8.0, missed)
         kept = _without_rays(window, profile, variance + common, good, limits)
         flux, _ = _weighted_flux(window.data, profile, variance, kept)
         if number < rounds - 1:
@@ -457,6 +466,23 @@ def _running_sum(values: Array, half: int) -> Array:
     return np.asarray(total[..., upper] - total[..., np.maximum(columns - half, 0)])
 
 
+def _missed(
+    window: SpectrumWindow, profile: Array, flux: Array, variance: Array, good: Mask
+) -> float:
+    """Measure which part of the light the profile may miss: 3 times what it does."""
+    least, most = _TOLERANCE
+    light = flux * profile
+    core = good & (profile > _CORE * profile.max(axis=0)) & (light > 0)
+    if not core.any():
+        return most
+    noise = variance[core]
+    squares = (window.data - light)[core] ** 2
+    # Of normal ones, the median of squares is .455 of their mean.
+    excess = float(np.median(squares / noise)) / 0.455 - 1
+    part2 = max(excess, 0) * float(np.median(noise / light[core] ** 2))
+    return float(np.clip(3 * np.sqrt(part2), least, most))
+
+
 def _without_rays(
     window: SpectrumWindow,
     profile: Array,
@@ -467,9 +493,10 @@ def _without_rays(
     """
     Reject pixels that the profile does not explain.
 
-    First those far above the light of the columns beside, then those off the median of
-    the fluxes that pixels of the column tell, and then the worst pixel of each column,
-    again and again, until all fit: an outlier shifts the flux that it is compared with.
+    First those far above the light of the columns beside, then, of wide profiles, those
+    off the median of the fluxes that pixels of the column tell, and then the worst
+    pixel of each column, again and again, until all fit. The worst is that which is
+    furthest off the flux of all others: its own part in the flux hides it else.
     """
     from scipy.ndimage import median_filter
 
@@ -478,24 +505,39 @@ def _without_rays(
     padded = np.pad(profile, ((1, 1), (0, 0)))
     highest = np.maximum(np.maximum(padded[:-2], padded[2:]), profile)
 
-    def off(flux: Array, part: float) -> Array:
-        """Give how far pixels are off, by the largest distance that is allowed."""
-        bright = np.maximum(flux, 0) * highest + window.beside
-        allowed = sigma**2 * variance + (part * bright) ** 2
-        return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
-
     robust = _median_flux(window.data, profile, good)
     seen = np.isfinite(robust)
     if not seen.any():
         return good
     filled = np.interp(columns, columns[seen], robust[seen])
     beside = median_filter(filled, 5, mode="nearest")
+    # Not of the column itself, which a ray may be in.
+    wider = np.pad(filled, 2, mode="edge")
+    slope = np.maximum(
+        np.abs(wider[3:-1] - wider[1:-3]) / 2, np.abs(wider[4:] - wider[:-4]) / 4
+    )
+
+    def off(flux: Array, part: float) -> Array:
+        """Give how far pixels are off, by the largest distance that is allowed."""
+        bright = np.maximum(flux, 0) * highest + window.beside
+        allowed = sigma**2 * variance + (part * bright) ** 2
+        allowed += (_SLOPE * slope * highest) ** 2
+        return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
+
     kept = good & (off(beside, _FAR_ABOVE) <= 1)
     middle = _median_flux(window.data, profile, kept)
-    kept &= np.isnan(middle) | (np.abs(off(np.nan_to_num(middle), loose)) <= 1)
+    n_core = (good & (profile > _CORE * profile.max(axis=0))).sum(axis=0)
+    told = np.isfinite(middle) & (n_core >= _ENOUGH)
+    kept &= ~told | (np.abs(off(np.nan_to_num(middle), loose)) <= 1)
     for _ in range(profile.shape[0] // 2):
         flux, _ = _weighted_flux(window.data, profile, variance, kept)
+        weight = np.where(kept, profile**2 / variance, 0)
+        total = weight.sum(axis=0)
+        own = weight / np.where(total > 0, total, 1)
         distance = np.where(kept, np.abs(off(flux, loose)), 0)
+        distance = np.where(
+            own < _ALL, distance / np.sqrt(1 - np.minimum(own, _ALL)), 0
+        )
         worst = np.argmax(distance, axis=0)
         wrong = distance[worst, columns] > 1
         if not wrong.any():

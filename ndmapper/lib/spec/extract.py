@@ -60,6 +60,9 @@ _SAME = 0.5
 """Objects that are as near in more than this part of the columns are an error."""
 _CLEAR = 2.0
 """So far from another object there is background [FWHM]."""
+_MANY_HITS = 3
+"""With so many rejected pixels within the FWHM, those that are kept may be the wrong
+ones."""
 _LEAST_FRACTION = 0.5
 """A column of which less of the light is on good pixels is flagged."""
 
@@ -112,7 +115,8 @@ def extract_spectra(
         from 2.5 to 8 times the FWHM, on both sides. Other objects do not count.
     sigma : float, optional
         Limit for cosmic rays, of the optimal method: pixels that are further from the
-        model by its noise, and by a tenth of its light. None rejects none.
+        model by its noise, and by what the profile misses of the light (1 to 10
+        percent, which is measured). None rejects none.
     spectrograph : mapping, optional
         Keys of ``[spectrograph]`` that replace those of the instrument's table.
 
@@ -125,7 +129,8 @@ def extract_spectra(
         from 1), the extension (FROMEXT), METHOD and RADIUS. Columns without good pixels
         are NaN and flagged NO_DATA. Those are flagged BAD in which less than half of
         the light is on good pixels, a part of the core is off the slit, or another
-        object is nearer than 1.25 times the FWHM; SATURATED if a pixel of the core is.
+        object is nearer than 1.25 times the FWHM; SATURATED if a pixel of the core is;
+        COSMIC_RAY if three pixels within the FWHM of the trace were rejected.
 
     Raises
     ------
@@ -394,7 +399,13 @@ def _spectrum(
     line.wcs = None
     line.meta.remove("DISPAXIS", ignore_missing=True)
     unknown = ~np.isfinite(found.flux)
-    marks = ((unknown, Flag.NO_DATA), (poor & ~unknown, Flag.BAD))
+    near = np.abs(window.offset) <= window.fwhm
+    hit = (found.rejected & near).sum(axis=0) >= _MANY_HITS
+    marks = (
+        (hit & ~unknown, Flag.COSMIC_RAY),
+        (unknown, Flag.NO_DATA),
+        (poor & ~unknown, Flag.BAD),
+    )
     result: NDLater = line.replace(flags=flags_with(line, *marks))
     return result
 
