@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.alike import check_shape
+from ndmapper.lib.alike import called, check_shape
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import turned_wavelengths
@@ -175,7 +175,7 @@ def _fitted(  # noqa: PLR0917
 ) -> SlitSky:
     """Fit the sky of a frame, turned."""
     if ndd.variance is None:
-        msg = f"{ndd!r} has no variance, which outliers are told by: add_variance"
+        msg = f"{called(ndd)} has no variance, which outliers are told by: add_variance"
         raise ParameterError(msg)
     method = method or ("columns" if wavelengths is None else "spline")
     if method == "spline" and wavelengths is None:
@@ -194,8 +194,8 @@ def _fitted(  # noqa: PLR0917
     sky = _sky_rows(data, variance, good, windows)
     if not sky.any():
         msg = (
-            f"no row of the slit of {ndd!r} has sky alone; give windows=[(first, last)]"
-            ", or measure the sky in a frame beside"
+            f"no row of the slit of {called(ndd)} has sky alone; give windows="
+            "[(first, last)], or measure the sky in a frame beside"
         )
         raise ParameterError(msg)
     if method == "columns":
@@ -204,7 +204,9 @@ def _fitted(  # noqa: PLR0917
     check_shape(ndd, wavelengths, "wavelengths")
     waves = turned_wavelengths(wavelengths, geometry, ndd)
     if not np.isfinite(waves[waves.shape[0] // 2]).any():
-        msg = f"there is no wavelength in the middle of the slit of {wavelengths!r}"
+        msg = (
+            f"there is no wavelength in the middle of the slit of {called(wavelengths)}"
+        )
         raise ParameterError(msg)
     options: dict[str, Any] = {"spacing": spacing, "degree": degree, "clip": clip}
     found = fit_spline(data, variance, sky, waves, **options)
@@ -248,10 +250,10 @@ def _report(
     qc(sky_level=level, sky_residual_over_noise=width, sky_rows=used)
     if width > _TOO_ROUGH:
         log.warning(
-            "%r: what the sky leaves is %.2f times its noise; is the slit lit unevenly "
+            "%s: what the sky leaves is %.2f times its noise; is the slit lit unevenly "
             "(see keep_illumination of make_flat)? Or try a higher degree, narrower "
             "knots, or better wavelengths",
-            ndd, width,
+            called(ndd), width,
         )  # fmt: skip
     unused = geometry.back(~found.used)
     report_panels(
