@@ -193,8 +193,9 @@ def turned_wavelengths(
         stated, right = ("falls", "rises") if geometry.falls else ("rises", "falls")
         msg = (
             f"the wavelengths of {called(wavelengths)} do the opposite of what is "
-            f"stated, or taken for granted (wavelength = {stated!r} in [spectrograph]): "
-            f"correct the table, or give spectrograph={{'wavelength': {right!r}}}"
+            f"stated, or taken for granted (wavelength = {stated!r} in "
+            "[spectrograph]): correct the table, or give "
+            f"spectrograph={{'wavelength': {right!r}}}"
         )
         raise ParameterError(msg)
     return turned
