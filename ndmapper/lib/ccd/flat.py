@@ -367,16 +367,6 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
     return scales
 
 
-def _geometry(
-    ndd: NDLater, spectrograph: SpectrographTable, dispersion_axis: int | None
-) -> tuple[int, slice]:
-    """Give the axis of the dispersion, and the rows that are stated for the slit."""
-    if dispersion_axis is not None:
-        return dispersion_axis, slice(None)
-    geometry = spectrograph_of(spectrograph, ndd)
-    return geometry.axis, geometry.rows(ndd.shape[1 - geometry.axis])
-
-
 def _mask(ndd: NDLater) -> npt.NDArray[np.bool_]:
     """Give the mask of an image, False all over where it has no flags."""
     mask = ndd.mask

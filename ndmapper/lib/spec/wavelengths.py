@@ -13,6 +13,7 @@ from astropy.table import Table
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.engines.quality import about
 from ndmapper.errors import ParameterError
+from ndmapper.lib.alike import called
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import WAVETYPE, Medium, word_of
 from ndmapper.lib.spec.identifying import decide_lines
@@ -204,7 +205,7 @@ class _Arc:
         image = geometry.turned(np.asarray(ndd.data, np.float64))
         bad = ~geometry.turned(good_pixels(ndd))
         if bad.all():
-            msg = f"no pixel of {ndd!r} is good"
+            msg = f"no pixel of {called(ndd)} is good"
             raise ParameterError(msg)
         bad = bad | geometry.in_gap(image.shape[1])
         if ndd.variance is None:
