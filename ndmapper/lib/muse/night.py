@@ -57,8 +57,9 @@ class MuseNight:
     table : Table, str or path, optional
         A corrected table of raw frames, or its ECSV file (see `table`).
     mode : str, optional
-        Only frames of this mode, such as ``'WFM-NOAO-N'``; biases and darks are of
-        every mode.
+        Only frames of this mode, such as ``'WFM-NOAO-N'``, or ``'WFM-NOAO'`` for the
+        nominal and the extended range; biases and darks are of every mode,
+        illumination flats and astrometric fields of every mode of the field.
     without : collection of str
         Types of calibration that are not applied. By default darks, and the lines of
         Raman scattering, which only frames with laser guide stars need.
@@ -279,6 +280,23 @@ class MuseNight:
             found[kind] = DataFile(paths[-1])
         return found
 
+    def static(self, kind: str) -> DataFile | None:
+        """
+        Give the static calibration of a type, of those that have no date.
+
+        Parameters
+        ----------
+        kind : str
+            Type of calibration, such as ``'skylines'``.
+
+        Returns
+        -------
+        DataFile or None
+            The file; None if there is none.
+        """
+        paths = self._statics.get(kind)
+        return DataFile(paths[-1]) if paths else None
+
     def make(self, kind: str, step: Callable[..., Any], **parameters: Any) -> list[Any]:
         """
         Make all calibrations of a type that have to be made.
@@ -325,10 +343,14 @@ class MuseNight:
 def _of_mode(table: Table, mode: str) -> Table:
     """Leave out frames of another mode; biases and darks are of every mode."""
     modes = sorted({str(value) for value in table["mode"]})
+    fits = [_is_of_mode(str(row["mode"]), mode) for row in table]
     kept = [
-        str(row["mode"]) == mode or row["class"] in ("bias", "dark") for row in table
-    ]
-    if not any(str(row["mode"]) == mode for row in table):
+        is_one or row["class"] in ("bias", "dark")
+        # What lights the field does not depend on adaptive optics.
+        or (row["class"] in ("illum", "astrometry") and row["mode"][:3] == mode[:3])
+        for is_one, row in zip(fits, table, strict=True)
+    ]  # fmt: skip
+    if not any(fits):
         msg = f"no raw frame has the mode {mode!r}{did_you_mean(mode, modes)}"
         msg += f"; there are: {', '.join(modes)}"
         raise ParameterError(msg)
@@ -336,6 +358,11 @@ def _of_mode(table: Table, mode: str) -> Table:
         words = "%d frames of another mode than %s are left out"
         log.warning(words, kept.count(False), mode)
     return table[kept]
+
+
+def _is_of_mode(mode: str, wanted: str) -> bool:
+    """Whether a mode is the wanted one; ``WFM-AO`` is of either range."""
+    return mode == wanted or mode.startswith(f"{wanted}-")
 
 
 def _is_vignetted(file: DataFile | FileSet) -> bool:
