@@ -24,6 +24,12 @@ from muse_bare import Bare
 from ndmapper import DataFileList, config, run_task
 from ndmapper.lib.simulate import simulate_muse_night
 
+FIRST = "\n\ndef respond"
+TOGETHER = """
+for name in ("bias", "flat", "scibasic"):
+    night.parameters[name] = {**night.parameters.get(name, {}), "by": None, "nifu": -1}
+"""
+"""What makes the script call each recipe once for all IFUs, and where it goes."""
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "muse_night.py"
 
 ROUNDS = 3
@@ -135,7 +141,7 @@ def main(count: int, forms: list[str], folder: Path) -> None:
         work = folder / form
         work.mkdir()
         script = work / "muse_night.py"
-        script.write_text(text.replace('by="ifu"', "nifu=-1") if together else text)
+        script.write_text(text.replace(FIRST, TOGETHER + FIRST) if together else text)
         alone = bare(files, work / "bare", together=together)
         own, children, clock = timed(script, folder / "night", work / "ours")
         print(f"{name}: esorex alone {alone:.1f} s, with ndmapper {children:.1f} s and "

@@ -1,6 +1,7 @@
 """What every test may rely on: a clean configuration, no network, the real frames."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,3 +213,42 @@ def make_once(
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def muse_night(make_once: Callable[..., Path], need: Callable[..., None]) -> Path:
+    """
+    Give a night of two IFUs of MUSE, simulated once, that real recipes reduce.
+
+    The folders are those of `simulate_muse_night`; files.json has the files by tag.
+    """
+    need("esorex", recipes=("muse_bias", "muse_exp_combine"))
+
+    def simulate(folder: Path) -> None:
+        from ndmapper.lib.simulate import simulate_muse_night
+
+        files = simulate_muse_night(folder, ifus=(1, 2))
+        names = {tag: [str(p) for p in paths] for tag, paths in files.items()}
+        (folder / "files.json").write_text(json.dumps(names))
+
+    return make_once("muse_night", simulate)
+
+
+@pytest.fixture(scope="session")
+def run_example() -> Callable[..., Any]:
+    """
+    Run a script of examples/ in a folder; warnings are errors there too.
+
+    ``verb`` is what stands before the script, ``('-m', 'ndmapper.cli', 'run')``.
+    """
+
+    def run(
+        name: str, *arguments: object, folder: Path, verb: Sequence[str] = ()
+    ) -> Any:
+        from shared_helpers import run_as_user
+
+        script = REPOSITORY / "examples" / name
+        return run_as_user(script, *arguments, folder=folder, verb=verb)
+
+    run.path = lambda name: REPOSITORY / "examples" / name  # type: ignore[attr-defined]
+    return run

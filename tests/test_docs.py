@@ -39,6 +39,7 @@ PUBLIC = (
     "ndmapper.lib.image",
     "ndmapper.lib.spec",
     "ndmapper.lib.muse",
+    "ndmapper.lib.muse.recipes",
     "ndmapper.lib.simulate",
     "ndmapper.log",
     "ndmapper.parallel",

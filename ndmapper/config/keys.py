@@ -101,6 +101,10 @@ KEYS: Mapping[str, Key] = {
             is_run=True,
             doc="Folders of pipelines for esorex, with ':' between them; None finds "
                 "them."),
+        Key(name="esorex_prefix", default=None, check=_checks.text_or_none,
+            is_run=True,
+            doc="A command that recipes are started by, such as 'taskset -c 0-3' or "
+                "'nocache'; None is none."),
         Key(name="record", default="file", check=_checks.choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,16 @@ Indices = npt.NDArray[np.intp]
 _LINES = 20
 """The search takes so many of the brightest lines, near the middle."""
 
+_NEAREST = 30
+"""They are of so many that are nearest to the middle."""
+
 _CHANCE = 0.12
 """Chance that any line agrees with the list, at the tolerance of the search."""
 
-_TOLERANCES = (0.5, 3.0)
+_TOLERANCES = (0.35, 3.0)
 """The tolerance of the search is within this range [pixel]."""
 
-_CANDIDATES = 60
+_CANDIDATES = 300
 """So many places of the search are tried in full."""
 
 _SPURIOUS = 0.35
@@ -28,6 +32,25 @@ _SPURIOUS = 0.35
 
 _TERMS = 5
 """Solutions are followed as polynomials of so many coefficients."""
+
+_UNRESOLVED = 0.8
+"""Lines of the list that are nearer than so many FWHM are one line of the arc."""
+
+_SHIFTED = 0.15
+"""Lines that hidden ones shift by more count for less in the search [pixel]."""
+
+_SCATTERS = (0.03, 0.06, 0.12, 0.24)
+_HIDING = (0.0, 0.2, 0.4, 0.8)
+"""
+Scatters of lines beyond their errors [pixel], and by hidden lines as a part of what they
+may shift them; those of the largest evidence are taken.
+"""
+
+_BENT = (0.08, 0.015, 0.004)
+"""Sizes of the terms from the quadratic one on, as parts of the linear one."""
+
+_BEAM = 60
+"""So many solutions are followed from the middle to the ends."""
 
 _CUBIC = 0.01
 """The cubic term, by half the length of the spectrum, that is searched for."""
@@ -108,6 +131,21 @@ class _List:
     wavelengths: Array
     # Wavelengths within which the density is counted, either way.
     reach: float
+    # How far others, which are not resolved from a line, are from it: root of the sum
+    # of squares.
+    spread: Array
+
+    @classmethod
+    def of(cls, wavelengths: Array, reach: float, unresolved: float) -> "_List":
+        """Take a list, of which lines nearer than some wavelength are not resolved."""
+        # Sums over the neighbours of x^2 are sums of powers up to each end.
+        near = wavelengths - wavelengths[0]
+        first = np.searchsorted(near, near - unresolved)
+        last = np.searchsorted(near, near + unresolved, side="right")
+        sums = [np.concatenate([[0.0], np.cumsum(near**n)]) for n in range(3)]
+        n, one, two = (total[last] - total[first] for total in sums)
+        square = np.maximum(two - 2 * near * one + n * near**2, 0.0)
+        return cls(wavelengths, reach, np.sqrt(square))
 
     def density(self, at: Array) -> Array:
         """Give the number of lines of the list per unit of wavelength."""
@@ -130,6 +168,7 @@ def match_lines(
     search: SearchRange,
     *,
     error: Array | None = None,
+    fwhm: float = 0.0,
 ) -> Match | None:
     """
     Find out which lines of a list the lines of an arc are.
@@ -150,6 +189,9 @@ def match_lines(
         Where the solution is looked for.
     error : ndarray of float, shape (m,), optional
         Errors of the centres [pixel].
+    fwhm : float, optional
+        FWHM of a line [pixel]: what is nearer in the list is one line in the arc, and
+        the fainter of the arc's lines are shifted more by what they hide.
 
     Returns
     -------
@@ -166,15 +208,16 @@ def match_lines(
     near = wavelengths[(wavelengths > low) & (wavelengths < high)]
     if len(near) < 4 or len(pixel) < 4:
         return None
-    listed = _List(near, span / 8)
+    listed = _List.of(near, span / 8, _UNRESOLVED * fwhm * typical)
+    share = _share_of_others(strength)
     found: list[_Trial] = []
     tried = 0.0
     for direction in search.directions:
         starts, count = _search(direction * u, strength, listed, scale, search)
         tried += count
         trials = (
-            _judged(values, direction * u, error, listed, scale)
-            for values in _followed(starts, direction * u, listed, scale)
+            _judged(values, direction * u, error, share, listed, scale)
+            for values in _followed(starts, direction * u, share, listed, scale)
         )
         found += [trial for trial in trials if trial is not None]
     if not found:
@@ -201,6 +244,12 @@ class _Trial:
     evidence: float
 
 
+def _share_of_others(strength: Array) -> Array:
+    """Give the part of the light of each line that one hidden by it may have."""
+    part = strength / (strength + strength[:, None])
+    return np.asarray(np.median(part, axis=1), np.float64)
+
+
 def _differ(one: _Trial, other: _Trial, dispersion: float) -> bool:
     """Tell whether two solutions are not the same, but for the ends."""
     off = np.abs(one.predicted - other.predicted) / dispersion
@@ -221,7 +270,7 @@ def _search(
     tolerance = (
         float(np.clip(_CHANCE / (2 * density * typical), *_TOLERANCES)) * typical
     )
-    cell = tolerance / 2
+    cell = tolerance / 1.5
     cut = float(np.max(np.abs(lines)))
     v = lines / cut
     half = scale.half * cut
@@ -241,7 +290,7 @@ def _search(
         w = linear[:, None] * v + square * (v**2) + cube * (v**3 - 0.75 * v)
         places = np.round((w + spread) / cell).astype(np.intp)
         places = places.clip(0, len(windows) - 1)
-        total = windows[places[:, 0]].astype(np.int16)
+        total = windows[places[:, 0]]
         for column in places.T[1:]:
             total += windows[column]
         at = np.argmax(total, axis=1)
@@ -261,7 +310,7 @@ def _search(
 def _middle(u: Array, strength: Array) -> Array:
     """Choose bright lines in the smallest part around the middle that has enough."""
     order = np.argsort(np.abs(u), kind="stable")
-    within = order[: 2 * _LINES]
+    within = order[: _NEAREST]
     brightest = within[np.argsort(-strength[within], kind="stable")][:_LINES]
     return u[np.sort(brightest)]
 
@@ -288,7 +337,7 @@ def _bends(
 
 def _score_of_cells(
     origin: float, cell: float, size: int, tolerance: float, listed: _List
-) -> npt.NDArray[np.int16]:
+) -> npt.NDArray[np.uint8]:
     """Give how much a line in each cell of wavelength speaks for a solution."""
     centres = np.asarray(origin + cell * np.arange(size), np.float64)
     near = np.abs(listed.wavelengths[listed.nearest(centres)] - centres)
@@ -300,43 +349,135 @@ def _score_of_cells(
     )
     # Beyond the list, lines say nothing.
     ends = listed.wavelengths[[0, -1]] + np.array([-1, 1]) * 4 * tolerance
-    score[(centres < ends[0]) | (centres > ends[1])] = np.log(_SPURIOUS) / 2
-    return np.round(20 * score).astype(np.int16)
+    score[(centres < ends[0]) | (centres > ends[1])] = 0.0
+    # Sums of all lines stay below 256, so that they are small and soon added.
+    score = np.minimum(score, 3.0) - np.log(_SPURIOUS)
+    return np.rint(score * (255 // _LINES / np.max(score))).astype(np.uint8)
 
 
-def _followed(starts: Array, u: Array, listed: _List, scale: _Scale) -> Array:
+def _followed(
+    starts: Array, u: Array, share: Array, listed: _List, scale: _Scale
+) -> Array:
     """
     Follow solutions from the middle to the ends, all at once, and fit them.
 
     They are polynomials, one in each row; what comes out are Legendre coefficients.
     """
     values = np.zeros((len(starts), _TERMS))
-    for row, start in zip(values, starts, strict=True):
-        converted = np.polynomial.legendre.poly2leg(start)
-        row[: len(converted)] = converted
-    dispersion = np.abs(starts[:, 1]) / scale.half
+    values[:, : starts.shape[1]] = starts
+    score = _Score.of(u, share, listed, float(np.median(starts[:, 1])) / scale.half)
+    order = np.sort(np.abs(u))
+    reach = float(order[min(len(u), _LINES) - 1])
+    while True:
+        for _ in range(2):
+            values = _better(values, reach, u, score)
+        values = values[: max(_BEAM, int(0.85 * len(values)))]
+        if reach >= 1:
+            break
+        reach = min(1.0, reach * 1.12 + 0.01)
+    legendre = np.stack([_legendre_of(row) for row in values])
+    return _fitted(legendre, u, share, listed, scale)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """How much lines at any wavelength speak for a solution: a table of cells."""
+
+    origin: float
+    cell: float
+    # One table for each third of the lines, from those that hidden ones shift least.
+    tables: Array
+    third: Indices
+    scatter: float
+
+    @classmethod
+    def of(cls, u: Array, share: Array, listed: _List, dispersion: float) -> "_Score":
+        """Make the tables for some lines and a list."""
+        density = listed.density(listed.wavelengths)
+        scatter = float(np.clip(0.1 / (np.median(density) * dispersion), 0.2, 1.0))
+        scatter *= dispersion
+        cell = scatter / 4
+        low, high = listed.wavelengths[[0, -1]] + np.array([-4, 4]) * scatter
+        at = np.arange(low - cell, high + 2 * cell, cell)
+        near = listed.nearest(at)
+        off = listed.wavelengths[near] - at
+        third = np.searchsorted(np.quantile(share, [1 / 3, 2 / 3]), share)
+        tables = np.zeros((3, len(at)))
+        for n in range(3):
+            typical = float(np.median(share[third == n])) if (third == n).any() else 0.5
+            hidden = 0.4 * typical * listed.spread[near]
+            width = np.hypot(scatter, hidden)
+            ratio = np.exp(-0.5 * (off / width) ** 2) / (2.5066 * width * density[near])
+            tables[n] = np.log(_SPURIOUS + (1 - _SPURIOUS) * ratio)
+        # Beyond the list, lines say nothing.
+        tables[:, 0] = tables[:, -1] = 0.0
+        return cls(at[0], cell, tables, np.asarray(third, np.intp), scatter)
+
+    def __call__(self, wavelengths: Array, inside: npt.NDArray[np.bool_]) -> Array:
+        """Give the sum for each row of wavelengths of the lines that are inside."""
+        place = np.rint((wavelengths[..., inside] - self.origin) / self.cell)
+        place = place.clip(0, self.tables.shape[1] - 1).astype(np.intp)
+        return np.asarray(self.tables[self.third[inside], place].sum(axis=-1))
+
+
+def _better(values: Array, reach: float, u: Array, score: _Score) -> Array:
+    """Change polynomials so that lines within reach agree better, and keep the best."""
+    inside = np.abs(u) <= reach + 1e-9
+    powers = u[:, None] ** np.arange(_TERMS)
+    degree = 2 if reach < 0.2 else 3 if reach < 0.45 else 4
+    steps = score.scatter * np.array([0.0, -3, -1.5, -0.6, 0.6, 1.5, 3])
+    total = np.zeros(len(values))
+    for term in range(degree + 1):
+        # A change that is at most 1 within reach, as a polynomial of u.
+        change = np.zeros(_TERMS)
+        change[: term + 1] = np.polynomial.legendre.leg2poly([0.0] * term + [1.0])
+        change /= reach ** np.arange(_TERMS)
+        trials = values[:, None, :] + steps[:, None] * change
+        relative = trials[..., 2:] / trials[..., 1:2]
+        unlikely = 0.5 * np.sum((relative / np.array(_BENT)) ** 2, axis=-1)
+        scores = score(trials @ powers.T, inside) - unlikely
+        scores[trials[..., 1] <= 0] = -np.inf
+        best = np.argmax(scores, axis=1)
+        here = np.arange(len(values))
+        values, total = trials[here, best], scores[here, best]
+    # Of those that are nearly the same, the best.
+    values = values[np.argsort(-total, kind="stable")]
+    ends = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])[:, None] * reach
+    near = values @ (ends ** np.arange(_TERMS)).T / (0.8 * score.scatter)
+    _, first = np.unique(np.rint(near).astype(np.int64), axis=0, return_index=True)
+    return values[np.sort(first)]
+
+
+def _legendre_of(power: Array) -> Array:
+    found = np.zeros(_TERMS)
+    converted = np.polynomial.legendre.poly2leg(power)
+    found[: len(converted)] = converted
+    return found
+
+
+def _fitted(
+    values: Array, u: Array, share: Array, listed: _List, scale: _Scale
+) -> Array:
+    """Fit polynomials to the lines of the list that are nearest, with less and less."""
+    dispersion = np.abs(values[:, 1]) / scale.half
     terms = np.asarray(np.polynomial.legendre.legvander(u, _TERMS - 1), np.float64)
-    reach = float(np.sort(np.abs(u))[min(len(u), _LINES) - 1])
-    tolerance = 3.0 * dispersion
-    for _ in range(24):
-        inside = np.abs(u) <= reach + 1e-9
-        count = int(inside.sum())
-        degree = 2 if count < 10 else 3 if count < 16 or reach < 0.7 else 4
+    density = float(np.median(listed.density(listed.wavelengths)))
+    tolerance = np.clip(0.35 / (density * dispersion), 0.7, 1.5) * dispersion
+    for _ in range(8):
         predicted = values @ terms.T
-        wavelength = listed.wavelengths[listed.nearest(predicted)]
-        off = np.abs(wavelength - predicted)
-        kept = inside & (off < tolerance[:, None])
+        place = listed.nearest(predicted)
+        off = listed.wavelengths[place] - predicted
+        kept = np.abs(off) < tolerance[:, None]
         weight = np.where(kept, 1 - (off / tolerance[:, None]) ** 2, 0.0)
-        values = _fits(values, terms[:, : degree + 1], wavelength, weight, scale)
-        residual = np.where(kept, np.abs(wavelength - values @ terms.T), np.nan)
+        hidden = listed.spread[place] * share / (_SHIFTED * dispersion[:, None])
+        weight /= 1 + hidden**2
+        values = _fits(values, terms, listed.wavelengths[place], weight, scale)
+        residual = np.abs(listed.wavelengths[place] - values @ terms.T)
+        residual = np.where(kept, residual, np.nan)
         is_alive = np.any(kept, axis=1)[:, None]
         width = 1.4826 * np.nanmedian(np.where(is_alive, residual, 0.0), axis=1)
-        if reach < 1:
-            tolerance = np.minimum(tolerance, np.maximum(1.2 * dispersion, 4 * width))
-            reach = min(1.0, reach * 1.15 + 0.02)
-        else:
-            narrow = np.maximum(0.7 * tolerance, 3 * width)
-            tolerance = np.minimum(tolerance, np.maximum(0.35 * dispersion, narrow))
+        narrow = np.maximum(0.7 * tolerance, 3 * width)
+        tolerance = np.minimum(tolerance, np.maximum(0.35 * dispersion, narrow))
     return values
 
 
@@ -363,7 +504,7 @@ def _value(values: Array, u: Array) -> Array:
 
 
 def _judged(
-    values: Array, u: Array, error: Array, listed: _List, scale: _Scale
+    values: Array, u: Array, error: Array, share: Array, listed: _List, scale: _Scale
 ) -> _Trial | None:
     """Match for the last time, and find the evidence."""
     predicted = _value(values, u)
@@ -373,7 +514,8 @@ def _judged(
     if (slope <= 0).any():
         return None
     off = listed.wavelengths[there] - predicted
-    tolerance = np.hypot(1.0, 3 * error) * slope
+    hidden = listed.spread[there] * share / slope
+    tolerance = np.minimum(np.hypot(1.0, 3 * np.hypot(error, hidden)), 2.0) * slope
     # Of two lines that are taken for the same one, the nearer is it.
     kept = np.abs(off) < tolerance
     order = np.argsort(np.abs(off), kind="stable")
@@ -387,16 +529,23 @@ def _judged(
     terms = np.polynomial.legendre.legvander(u[arc], degree)
     leverage = np.einsum("ij,ji->i", terms, np.linalg.pinv(terms))
     missed = off[arc] / slope[arc] / np.maximum(1 - leverage, 0.05)
-    scatter = max(0.03, 1.4826 * float(np.median(np.abs(missed))))
-    width2 = scatter**2 + error[arc] ** 2
-    gauss = np.exp(-0.5 * missed**2 / width2) / np.sqrt(2 * np.pi * width2)
     density = listed.density(predicted) * slope
     within = (predicted > listed.wavelengths[0]) & (predicted < listed.wavelengths[-1])
-    factor = np.full(len(u), _SPURIOUS)
-    factor[~within] = np.sqrt(_SPURIOUS)
-    factor[arc] = _SPURIOUS + (1 - _SPURIOUS) * gauss / density[arc]
+    # Beyond the list, lines say nothing.
+    chance = np.where(within, np.log(_SPURIOUS), 0.0)
+    best = (-np.inf, 0.0)
+    for scatter, hiding in product(_SCATTERS, _HIDING):
+        width2 = scatter**2 + error[arc] ** 2 + (hiding * hidden[arc]) ** 2
+        gauss = np.exp(-0.5 * missed**2 / width2) / np.sqrt(2 * np.pi * width2)
+        # Where lines of the list are nearer than that, any place agrees.
+        any_place = width2 * density[arc] ** 2 > 0.16
+        ratio = np.where(any_place, 1.0, gauss / density[arc])
+        each = chance.copy()
+        each[arc] = np.log(_SPURIOUS + (1 - _SPURIOUS) * ratio)
+        best = max(best, (float(each.sum()), scatter))
+    evidence, scatter = best
     good = np.abs(missed) < max(0.5, 4 * scatter)
     return _Trial(
         arc=arc[good], listed=there[arc][good], predicted=predicted,
-        scatter=scatter, evidence=float(np.log(factor).sum()),
+        scatter=scatter, evidence=evidence,
     )  # fmt: skip

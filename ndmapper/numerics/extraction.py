@@ -38,6 +38,11 @@ _CERTAIN = 25.0
 of a column have in common, as the error of a background, would be in both."""
 _CORE = 0.3
 """The core of a profile is above this part of its peak."""
+_TELLING = 0.8
+"""Columns with less than this part of the light that others have on good pixels are not
+fitted: their flux, and with it the profile, would be the profile's own guess."""
+_LEAST_LIGHT = 0.05
+"""Columns of which less is on good pixels have no flux."""
 _CLIP = 4.0
 _STANDS_OUT = 3.0
 """A pixel whose variance is that many times the model's keeps its own."""
@@ -53,7 +58,8 @@ class ExtractedSpectrum:
     Parameters
     ----------
     flux, variance : ndarray of float, shape (nx,)
-        The light of each column and its variance; NaN where no pixel is good.
+        The light of each column and its variance; NaN where hardly any of it is on
+        good pixels.
     fraction : ndarray of float, shape (nx,)
         Part of the light that lies on good pixels.
     profile : ndarray of float, shape (n, nx)
@@ -127,14 +133,15 @@ def cut_window(
     """
     Cut the pixels out that are within `reach` of a trace.
 
-    Where another trace is near, the window ends halfway to it.
+    Where another trace is near, pixels count halfway to it.
     """
     ny, nx = data.shape
     steps = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 2)
     rows = np.floor(trace).astype(np.int_) + steps[:, None]
     outside = (rows < 0) | (rows >= ny)
     offset = rows - trace
-    inside = np.abs(offset) <= reach + 0.5
+    whole = np.abs(offset) <= reach + 0.5
+    inside = whole.copy()
     for other in others:
         inside &= np.abs(offset) <= np.abs(rows - other)
     rows = np.clip(rows, 0, ny - 1)
@@ -146,6 +153,7 @@ def cut_window(
         variance=np.where(known, variance[rows, columns], 1.0),
         good=known,
         offset=offset,
+        whole=whole,
         inside=inside,
         fwhm=fwhm,
     )
@@ -162,14 +170,15 @@ def extract_boxcar(
     """
     Sum the pixels within `radius` of the trace, at its ends fractions of pixels.
 
-    The light of bad pixels is that which the profile has there, by the light of the
-    others, so that a bad pixel costs one pixel. The window is larger than the radius.
+    The light of bad pixels, and of those that are nearer to another object or off the
+    slit, is that which the profile has there, by the light of the others, so that a bad
+    pixel costs one pixel. The window is larger than the radius.
     The other parameters are those of `extract_optimal`.
     """
     fit = _Fit.of(window, kind, background, None, rounds=_ROUNDS["boxcar"])
     upper = np.clip(radius - window.offset + 0.5, 0, 1)
     lower = np.clip(radius + window.offset + 0.5, 0, 1)
-    cover = np.where(window.inside, np.maximum(upper + lower - 1, 0), 0)
+    cover = np.where(window.whole, np.maximum(upper + lower - 1, 0), 0)
     used = fit.kept & (cover > 0)
     whole = (cover * fit.profile).sum(axis=0)
     seen = (cover * fit.profile * used).sum(axis=0)
@@ -265,7 +274,8 @@ class _Fit:
         self, weights: Array, fraction: Array, share: float
     ) -> ExtractedSpectrum:
         """Sum pixels with weights; the variance is that of the model."""
-        weights = np.where(self.kept, np.nan_to_num(weights), 0)
+        known = fraction >= _LEAST_LIGHT
+        weights = np.where(self.kept & known, np.nan_to_num(weights), 0)
         flux = (weights * self.window.data).sum(axis=0)
         squares = weights**2
         variance = (squares * self.variance).sum(axis=0)
@@ -312,6 +322,9 @@ def _optimal(
         if number < rounds - 1:
             noise = variance + common
             light, is_plain = _light_without(window.data, profile, noise, kept)
+            seen = (profile * kept).sum(axis=0)
+            most = np.percentile(seen[seen > 0], 90) if (seen > 0).any() else 0.0
+            is_plain &= seen >= _TELLING * most
             profile = fit_profile(window, light, noise, kept & is_plain, kind)
             flux, _ = _weighted_flux(window.data, profile, variance, kept)
     return profile, variance, base, kept
@@ -402,9 +415,14 @@ def _without_rays(
         return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
 
     robust = _median_flux(window.data, profile, good)
-    beside = median_filter(robust, 5, mode="nearest")
+    seen = np.isfinite(robust)
+    if not seen.any():
+        return good
+    filled = np.interp(columns, columns[seen], robust[seen])
+    beside = median_filter(filled, 5, mode="nearest")
     kept = good & (off(beside, _FAR_ABOVE) <= 1)
-    kept &= np.abs(off(_median_flux(window.data, profile, kept), loose)) <= 1
+    middle = _median_flux(window.data, profile, kept)
+    kept &= np.isnan(middle) | (np.abs(off(np.nan_to_num(middle), loose)) <= 1)
     for _ in range(profile.shape[0] // 2):
         flux, _ = _weighted_flux(window.data, profile, variance, kept)
         distance = np.where(kept, np.abs(off(flux, loose)), 0)
@@ -417,7 +435,7 @@ def _without_rays(
 
 
 def _median_flux(data: Array, profile: Array, good: Mask) -> Array:
-    """Give the weighted median of the fluxes that the pixels of the core tell."""
+    """Give the weighted median of the fluxes that pixels of the core tell, or NaN."""
     core = good & (profile > _CORE * profile.max(axis=0))
     each = np.where(core, data, 0) / np.where(core, profile, 1)
     weight = np.where(core, profile**2, 0)
@@ -425,7 +443,8 @@ def _median_flux(data: Array, profile: Array, good: Mask) -> Array:
     total = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
     middle = np.argmax(total >= total[-1] / 2, axis=0)
     at = np.take_along_axis(order, middle[None], axis=0)
-    return np.asarray(np.take_along_axis(each, at, axis=0)[0])
+    flux = np.take_along_axis(each, at, axis=0)[0]
+    return np.where(core.any(axis=0), flux, np.nan)
 
 
 def _model_variance(

@@ -223,7 +223,7 @@ def identify(
         raise DoubtfulSolutionError(msg)
     match = match_lines(
         lines.pixel[good], lines.peak[good], listed.wavelengths, length, search,
-        error=lines.error[good],
+        error=lines.error[good], fwhm=lines.width,
     )  # fmt: skip
     if match is None or len(match.arc) < _LEAST_LINES:
         msg = (

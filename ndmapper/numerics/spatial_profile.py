@@ -25,6 +25,12 @@ _KNOTS = 0.2
 """Distance of the knots of an empirical profile [FWHM]."""
 _STIFFNESS = 1e-6
 """Weight of the second differences of its coefficients, relative to the data."""
+_EXPECTED = 0.2, 0.05
+"""Standard deviations of an empirical profile from a Gaussian, and of how much of it
+changes along the dispersion, before anything is known [peak]. Distances from the trace
+that no pixel has, beyond the end of a slit, keep what is expected."""
+_SYMMETRIC = 0.02
+"""Standard deviation of the difference of its two sides [peak]."""
 _DEGREES = ((500.0, 2), (150.0, 1), (0.0, 0))
 """Degree of its change along the dispersion, from a signal-to-noise ratio on."""
 _MOST = 5000
@@ -46,8 +52,11 @@ class SpectrumWindow:
         Which of them count.
     offset : ndarray of float, shape (n, nx)
         Distance from the trace [pixel].
+    whole : ndarray of bool, shape (n, nx)
+        Which are nearer to the trace than its reach: the light of a profile is all
+        there, on the detector or not.
     inside : ndarray of bool, shape (n, nx)
-        Which are nearer to the trace than its reach, and than to other traces.
+        Which of them are not nearer to another trace.
     fwhm : ndarray of float, shape (nx,)
         FWHM of the spectrum [pixel].
     """
@@ -57,6 +66,7 @@ class SpectrumWindow:
     variance: Array
     good: Mask
     offset: Array
+    whole: Mask
     inside: Mask
     fwhm: Array
 
@@ -77,7 +87,7 @@ class LightWithout:
 
 def gaussian_profile(window: SpectrumWindow) -> Array:
     """Give the Gaussian of the width of the window: the part of the light by pixel."""
-    return _normalised(_gaussian(window.offset, window.fwhm), window.inside)
+    return _normalised(_gaussian(window.offset, window.fwhm), window.whole)
 
 
 def fit_profile(
@@ -107,7 +117,9 @@ def fit_profile(
     Returns
     -------
     ndarray of float, shape (n, nx)
-        The fraction of the light in each pixel inside of the window; their sum is 1.
+        The fraction of the light in each pixel of the window; their sum is 1. Where no
+        pixel tells, as beyond the end of the slit or beside another object, it is that
+        on the other side of the trace, or that of a Gaussian.
     """
     used = good & window.inside & (light.value != 0) & (variance > 0)
     if used.sum() < 10:
@@ -116,11 +128,11 @@ def fit_profile(
         shape = _fit_spline(window, light, variance, used)
     else:
         shape = _fit_analytic(window, light, variance, used, kind)
-    return _normalised(shape, window.inside)
+    return _normalised(shape, window.whole)
 
 
-def _normalised(shape: Array, inside: Mask) -> Array:
-    shape = np.where(inside, shape, 0.0)
+def _normalised(shape: Array, whole: Mask) -> Array:
+    shape = np.where(whole, shape, 0.0)
     total = shape.sum(axis=0)
     return np.asarray(shape / np.where(total > 0, total, np.inf))
 
@@ -128,12 +140,19 @@ def _normalised(shape: Array, inside: Mask) -> Array:
 def _fit_spline(
     window: SpectrumWindow, light: LightWithout, variance: Array, used: Mask
 ) -> Array:
-    """Fit a B-spline by least squares: a tensor product with Legendre polynomials."""
+    """
+    Fit what a Gaussian misses by a B-spline: a tensor product with Legendre polynomials.
+
+    The least squares have terms for what is expected: coefficients that no pixel tells
+    are those on the other side of the trace, or else none.
+    """
     from scipy.interpolate import BSpline
     from scipy.sparse import csr_array
 
-    inside = window.inside
-    distance = (window.offset / window.fwhm)[inside]
+    base = _fit_analytic(window, light, variance, used, "gaussian")
+    peak = float(np.max(base))
+    whole = window.whole
+    distance = (window.offset / window.fwhm)[whole]
     reach = float(np.abs(distance).max()) + 1e-9
     n_knots = max(2, int(np.ceil(2 * reach / _KNOTS)) + 1)
     knots = np.pad(np.linspace(-reach, reach, n_knots), 3, mode="edge")
@@ -141,12 +160,16 @@ def _fit_spline(
     n = splines.shape[1]
 
     n_columns = used.shape[1]
-    column = np.broadcast_to(np.arange(n_columns), used.shape)[inside]
-    expected, data = light.value[inside], window.data[inside]
-    # The square of a noisy flux is too large by its variance.
-    squared = expected**2 - light.variance[inside]
-    weight = np.where(used, 1 / np.where(used, variance, 1.0), 0)[inside]
+    column = np.broadcast_to(np.arange(n_columns), used.shape)[whole]
+    expected = light.value[whole]
+    missed = window.data[whole] - expected * base[whole]
+    # The square of a noisy flux is too large by its variance, its product with what a
+    # base misses too small.
+    squared = expected**2 - light.variance[whole]
+    weight = np.where(used, 1 / np.where(used, variance, 1.0), 0)[whole]
+    product = weight * (expected * missed + light.variance[whole] * base[whole])
     # Of one coefficient, typically.
+    data = window.data[whole]
     snr = np.sqrt(max(float((weight * data * expected).sum()) * 3 / n_knots, 0))
     degree = next(d for least, d in _DEGREES if snr >= least)
     u = 2 * column / max(n_columns - 1, 1) - 1
@@ -155,18 +178,22 @@ def _fit_spline(
     normal = np.zeros((degree + 1, n, degree + 1, n))
     target = np.zeros((degree + 1, n))
     for k in range(degree + 1):
-        target[k] = splines.T @ (weight * expected * data * along[:, k])
+        target[k] = splines.T @ (product * along[:, k])
         for m in range(k + 1):
             factor = weight * squared * along[:, k] * along[:, m]
             block = (splines.T @ (splines * factor[:, None])).toarray()
             normal[k, :, m], normal[m, :, k] = block, block
     square = normal.reshape(target.size, target.size)
     bend = np.diff(np.eye(n), 2, axis=0)
-    stiff = np.kron(np.eye(degree + 1), bend.T @ bend + 1e-6 * np.eye(n))
     scale = _STIFFNESS * float(np.diag(square).max())
-    solution = np.linalg.solve(square + scale * stiff, target.ravel())
-    shape = np.zeros(used.shape)
-    shape[inside] = ((splines @ solution.reshape(target.shape).T) * along).sum(axis=1)
+    sides = np.eye(n) - np.eye(n)[::-1]
+    both = scale * bend.T @ bend + sides.T @ sides / 2 / (_SYMMETRIC * peak) ** 2
+    square += np.kron(np.eye(degree + 1), both)
+    widths = np.repeat((peak * np.array(_EXPECTED))[[0] + [1] * degree], n)
+    square[np.diag_indices(target.size)] += 1 / widths**2
+    solution = np.linalg.solve(square, target.ravel())
+    shape = base
+    shape[whole] += ((splines @ solution.reshape(target.shape).T) * along).sum(axis=1)
     return shape
 
 
@@ -194,13 +221,15 @@ def _fit_analytic(
 
     def residual(p: Array) -> Array:
         expectation = p[4] * expected * model(p, offset, width, u[column])
-        return np.asarray((value - expectation) / error)
+        return np.append((value - expectation) / error, (p - start) / prior)
 
+    # What is expected, and how far it may be off, where the data hardly tell.
     start = np.array([0.0, 0.0, 0.0, 0.7, 1.0])
+    prior = np.array([0.1, 0.3, 0.3, 1.0, 1.0])
     low = np.array([-1.0, -1.5, -1.5, -1.0, 0.0])
     high = np.array([1.0, 1.5, 1.5, 4.0, 10.0])
     best = least_squares(residual, start, bounds=(low, high)).x
-    return model(best, window.offset, window.fwhm, u)
+    return best[4] * model(best, window.offset, window.fwhm, u)
 
 
 def _sample(used: Mask, weight: Array) -> npt.NDArray[np.intp]:

@@ -1,24 +1,7 @@
 """Running the scripts as a user does."""
 
 import pytest
-from shared_helpers import REPOSITORY, run_as_user
-
-
-@pytest.fixture(scope="session")
-def run_example():
-    """
-    Run a script of examples/ in a folder; warnings are errors there too.
-
-    ``verb`` is what stands before the script, ``('-m', 'ndmapper.cli', 'run')``.
-    """
-
-    def run(name, *arguments, folder, verb=()):
-        script = REPOSITORY / "examples" / name
-        return run_as_user(script, *arguments, folder=folder, verb=verb)
-
-    run.path = lambda name: REPOSITORY / "examples" / name
-    return run
-
+from shared_helpers import REPOSITORY
 
 OFF_LINE = """
 import runpy, socket, sys

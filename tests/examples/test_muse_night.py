@@ -15,28 +15,21 @@ from shared_helpers import REPOSITORY, assert_same_data, read_events
 from ndmapper import config, run_task
 from ndmapper.data import DataFile, FileSet
 from ndmapper.errors import StepError
-from ndmapper.lib.simulate import simulate_muse_night
 
 pytestmark = pytest.mark.slow
 RUN = ("-m", "ndmapper.cli", "run")
 TABLES = [f"MUSE.SIM_OBJECT0{n}-0{ifu}.fits" for n in (1, 2) for ifu in (1, 2)]
 AFTER_SKY = {
-    "continuum.fits", "lines.fits", "cube.fits", "offsets.fits",
+    "cube.fits", "offsets.fits", "MUSE.SIM_OBJECT01_reduced_combined-white.fits",
+    *(f"MUSE.SIM_SKY01_{tag}.fits" for tag in ("sky", "skyfit", "skymask")),
     *(f"MUSE.SIM_OBJECT0{n}_{tag}.fits" for n in (1, 2)
-      for tag in ("datacube_final", "image_fov", "pixtable_reduced")),
+      for tag in ("cube", "image-white", "reduced")),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def night(make_once, need):
-    need("esorex", recipes=("muse_bias", "muse_exp_combine"))
-
-    def simulate(folder):
-        files = simulate_muse_night(folder, ifus=(1, 2))
-        names = {tag: [str(p) for p in paths] for tag, paths in files.items()}
-        (folder / "files.json").write_text(json.dumps(names))
-
-    return make_once("muse_night", simulate)
+def night(muse_night):
+    return muse_night
 
 
 @pytest.fixture(scope="module")

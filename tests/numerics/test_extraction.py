@@ -189,3 +189,73 @@ def test_background_follows_a_slope_and_ignores_outliers():
     # 50 columns tell widths to 10 percent.
     assert np.std(pulls, axis=1) == pytest.approx([1, 1], abs=0.35)
     assert np.abs(np.mean(pulls, axis=1)).max() < 0.6
+
+
+# So far from the end of the slit [FWHM], and the part of its light that is on it.
+@pytest.mark.parametrize("end", ["first", "last"])
+@pytest.mark.parametrize(("fwhm", "shift"), [(2.0, 4.0), (5.0, 0.0), (12.0, 4.0)])
+@pytest.mark.parametrize("method", ["empirical", "boxcar"])
+def test_light_beyond_the_end_of_the_slit_is_that_of_the_profile(
+    method, fwhm, shift, end
+):
+    slit = SlitSpectrograph(shape=(70, 200), trace_shift=shift, read_noise=5)
+    truth = 1000 * fwhm * 1.0645
+    for distance in (0.6, 1.0, 1.5):
+        near = distance * fwhm + shift / 2 - 0.5
+        row = near if end == "first" else 69 - near
+        scene = slit.science([SlitSource(row=row, flux=truth)], fwhm=fwhm, sky=20.0)
+        ndd = slit.observe(scene.light, seed=1)
+        data, variance = np.asarray(ndd.data) - 20, np.asarray(ndd.variance)
+        window = cut_window(
+            data, variance, np.ones(data.shape, np.bool_), trace=scene.traces[0],
+            fwhm=scene.fwhm, reach=3 * fwhm,
+        )  # fmt: skip
+        extract = extract_boxcar if method == "boxcar" else extract_optimal
+        words = {"radius": 1.5 * fwhm} if method == "boxcar" else {}
+        found = extract(window, **words)
+        assert np.all(found.fraction > 0.85)
+        # 200 columns of 40 to 100 times their noise: .1 percent of the mean; the widths
+        # of their pulls are known to 5 percent.
+        assert found.flux.mean() == pytest.approx(truth, rel=5e-3)
+        assert np.std((found.flux - truth) / np.sqrt(found.variance)) < 1.2
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, "bright"])
+@pytest.mark.parametrize("half", [1.5, 3.0])
+@pytest.mark.parametrize("peak", [1000, 30000])
+def test_columns_without_their_core_spoil_no_others(peak, half, share):
+    def spectrum(w):
+        return 4258 / 1000 * peak * (1 + 3 * np.exp(-0.5 * ((w - 4400) / 80) ** 2))
+
+    slit = SlitSpectrograph(shape=(60, 300), trace_shift=6, read_noise=5)
+    scene = slit.science([SlitSource(row=30.2, flux=spectrum)], fwhm=4.0)
+    ndd = slit.observe(scene.light, seed=2)
+    truth = scene.spectra[0]
+    # Scattered ones, or the brightest, as by saturation.
+    bad = np.random.default_rng(4).random(300) < (0 if share == "bright" else share)
+    bad |= (share == "bright") & (truth > 0.5 * truth.max())
+    rows = np.arange(60)[:, None]
+    good = ~((np.abs(rows - scene.traces[0]) <= half) & bad)
+    window = cut_window(
+        np.asarray(ndd.data), np.asarray(ndd.variance), good, trace=scene.traces[0],
+        fwhm=scene.fwhm, reach=12,
+    )  # fmt: skip
+    found = extract_optimal(window)
+    pulls = (found.flux - truth) / np.sqrt(found.variance)
+    assert np.all(found.fraction[~bad] > 0.97)
+    # 120 to 285 columns: a width to 7 percent, a mean to .1 and what the profile has.
+    assert np.std(pulls[~bad]) == pytest.approx(1, abs=0.2)
+    assert abs(np.mean(pulls[~bad])) < 0.3
+    # What is masked has errors that are as right; the fewest columns are 12.
+    assert abs(np.mean(pulls[bad])) < 1.2
+    assert np.std(pulls[bad]) < 1.6
+
+
+def test_columns_of_which_hardly_any_light_is_known_have_none():
+    scene = scene_of(1000)
+    good = np.ones(scene.light.shape, np.bool_)
+    rows = np.arange(70)[:, None]
+    good[:, 100:110] = np.abs(rows - scene.traces[0])[:, 100:110] > 5
+    found = extracted(scene, 1, "empirical", good=good)
+    assert np.flatnonzero(np.isnan(found.flux)).tolist() == list(range(100, 110))
+    assert np.all(found.fraction[100:110] == 0)

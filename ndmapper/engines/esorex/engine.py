@@ -2,13 +2,14 @@
 
 import contextlib
 import re
+import shlex
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ndmapper.config import config
+from ndmapper.config import config, usable
 from ndmapper.engines.base import Each, Job, Outcome, Preview, Task
 from ndmapper.engines.esorex.parameters import arguments
 from ndmapper.engines.esorex.preview import preview
@@ -31,6 +32,7 @@ from ndmapper.engines.esorex.sof import (
 from ndmapper.engines.process import (
     Finished,
     exit_error,
+    find_program,
     printable,
     read_log,
     run_program,
@@ -38,7 +40,7 @@ from ndmapper.engines.process import (
     tool_error,
 )
 from ndmapper.engines.staging import InputLinks
-from ndmapper.errors import MissingToolError
+from ndmapper.errors import MissingToolError, ParameterError
 
 __all__ = ["EsorexEngine"]
 
@@ -103,7 +105,7 @@ class EsorexEngine:
         except MissingToolError as err:
             return preview(job, [str(job.settings["esorex"]), str(job.task.name)], err)
         given = arguments(recipe.name, describe(recipe), job.parameters)
-        return preview(job, _argv(recipe, given), None)
+        return preview(job, [*_prefix(job), *_argv(recipe, given)], None)
 
     def run(self, job: Job) -> Outcome:
         """
@@ -120,6 +122,20 @@ class EsorexEngine:
             # Products of a failed run are not used, even if they look complete.
             _discard(job.folder)
             raise
+
+
+def _prefix(job: Job) -> list[str]:
+    """Give the words of the command that a recipe is started by."""
+    given = job.settings["esorex_prefix"]
+    try:
+        words = shlex.split(usable(given) or "")
+    except ValueError as err:
+        msg = f"config['esorex_prefix'] = {given!r} cannot be split into words: {err}"
+        raise ParameterError(msg) from err
+    if words:
+        advice = "install it, or change config['esorex_prefix']"
+        words[0] = str(find_program(words[0], advice))
+    return words
 
 
 def _argv(recipe: Recipe, given: list[str]) -> list[str]:
@@ -142,7 +158,7 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     (folder / "empty.rc").touch()
     (folder / "frames.sof").write_text(sof_text(frames), encoding="utf-8")
     end = run_program(
-        _argv(recipe, given),
+        [*_prefix(job), *_argv(recipe, given)],
         cwd=folder,
         log=folder / "output",
         env=environment(recipe, home) | thread_limit(),

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @run_task(
-    each="file", outputs={"sources": "{root}_sources.ecsv"}, options={"revision": 2}
+    each="file", outputs={"sources": "{root}_sources.ecsv"}, options={"revision": 3}
 )
 def find_sources(
     df: DataFile,

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from ndmapper.calibrations import associate_cals, cal_entries, survey
 from ndmapper.calibrations.given import GivenCals
 from ndmapper.calibrations.patterns import open_product
+from ndmapper.calibrations.provenance import answer_of
+from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.errors import ParameterError, did_you_mean
@@ -98,6 +100,9 @@ class MuseNight:
         if mode is not None:
             self.table = _of_mode(self.table, mode)
         add_identifiers(self.table)
+        for row in self.table:
+            if str(row["why"]).startswith("cannot be read"):
+                log.warning("%s is not used: it %s", row["file"], row["why"])
         self._statics = find_statics(self._static)
         self._made: dict[str, Any] = {}
         self._document: dict[str, Any] | None = None
@@ -116,9 +121,39 @@ class MuseNight:
             )  # fmt: skip
         return self._document
 
-    def _rows_of_all(self) -> Table | None:
-        """Give the corrected table, if it lists all folders; else None."""
-        return self.table if self._folders == [self.raw] else None
+    def _rows_of_all(self) -> Table:
+        """Give the table of raw frames, which may be corrected, with all masters."""
+        others = [survey(folder, "muse") for folder in self._folders[1:]]
+        columns = ("file", "class")
+        parts = [one[columns] for one in (self.table, *others) if len(one)]
+        return vstack(parts, metadata_conflicts="silent")
+
+    def lacking(self, files: Any) -> dict[str, str]:
+        """
+        Tell which calibrations frames need, and have not.
+
+        Parameters
+        ----------
+        files : DataFile or DataFileList
+            Raw frames.
+
+        Returns
+        -------
+        dict of str to str
+            Types of calibration, and why none was found. Those that frames are reduced
+            without (`without`, and optional ones) are left out.
+        """
+        names = {df.filename.name for df in files}
+        found: dict[str, str] = {}
+        optional = {rule.type for rule in load("muse").rules if rule.optional}
+        for name, types in self.cals[ASSOCIATIONS].items():
+            if name not in names:
+                continue
+            for kind, label in types.items():
+                if label is None and kind not in optional | self.without:
+                    answer = answer_of(name, kind, self.cals) or {}
+                    found[kind] = str(answer.get("why") or "none, as the document says")
+        return found
 
     def files(self, kind: str, **where: Any) -> DataFileList:
         """

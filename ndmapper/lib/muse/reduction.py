@@ -10,6 +10,7 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.data import DataFileList
 from ndmapper.errors import (
+    MissingCalibrationError,
     NdmapperError,
     NotMadeError,
     ParameterError,
@@ -252,6 +253,7 @@ class MuseReduction:
             What each step gave; None where there was nothing to do.
         """
         block = _Block(self, ob)
+        block.check()
         wanted = [name for name in steps if name not in self.config.skip]
         for name in STEPS:
             if name in steps:
@@ -307,7 +309,24 @@ class _Block:
             found["exptime"] = self.config.exptime
         return found
 
+    def check(self) -> None:
+        """Refuse exposures without a calibration that has to be there."""
+        exposures = self.night.files("object", **self.where)
+        lacking = self.night.lacking(exposures)
+        # Recipes go without an astrometric solution, and say so in the headers.
+        lacking.pop("astrometry", None)
+        if lacking:
+            told = "; ".join(f"{kind} ({why})" for kind, why in lacking.items())
+            msg = (
+                f"exposures of {self.ob} lack calibrations: {told}. Add frames or "
+                "masters, name others in the calibration document, or list in "
+                "'without' what is not to be applied"
+            )
+            raise MissingCalibrationError(msg)
+
     def _master(self, name: str, kind: str, step: Step) -> Any:
+        if kind in self.night.without:
+            return None
         call = partial(self.whole.call, name, step)
         return self.night.make(kind, call)
 
@@ -315,8 +334,6 @@ class _Block:
         return self._master("bias", "bias", recipes.bias)
 
     def dark(self) -> Any:
-        if "dark" in self.night.without:
-            return None
         return self._master("dark", "dark", recipes.dark)
 
     def flat(self) -> Any:

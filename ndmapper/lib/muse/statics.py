@@ -49,7 +49,7 @@ def static_folder() -> Path:
     except MissingToolError as err:
         msg = f"the static calibrations of the pipeline were not found: {err}"
         raise MissingFileError(msg) from err
-    kit = f"muse-{recipe.version}"
+    kit = f"{recipe.pipeline}-{recipe.version}"
     places = []
     for root in (recipe.folder, *recipe.folder.parents):
         places += [

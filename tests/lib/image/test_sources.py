@@ -5,11 +5,13 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from lib_image import as_file, make_field, sky_wcs, star, write
+from photutils.segmentation import SegmentationImage, SourceCatalog
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib import image
 from ndmapper.lib.image import SourceFlag
+from ndmapper.numerics.sources import detect_sources
 
 find = image.find_sources.func
 
@@ -65,6 +67,35 @@ def test_fluxes_widths_and_shapes_are_right(field, found):
     assert np.median(found["fwhm"][bright]) == pytest.approx(3.076, rel=0.01)
     assert np.median(found["ellipticity"][bright]) < 0.03
     assert found.meta["fwhm"] == pytest.approx(3.076, rel=0.03)
+
+
+def test_errors_of_fluxes_are_those_of_sums_by_the_shares_of_pixels():
+    # Star 2 is near enough that pixels of it are replaced by those across the first.
+    pair = make_field(3, positions=([60, 68.0, 150], [60, 60.0, 120]), flux=(2e4, 2e4))
+    noise, bad = np.full(pair.ndd.shape, 36.0), np.zeros(pair.ndd.shape, bool)
+    noise[:, ::2] = 9.0
+    values = pair.ndd.data - 100.0
+    found = detect_sources(values, noise, bad, threshold=50, fwhm=3.0)
+    catalogue = SourceCatalog(values, SegmentationImage(found.labels))
+    replaced = 0
+    for number, ellipse in enumerate(catalogue.kron_aperture, start=1):
+        # Shares by counting points, which are good to 1e-3 of a pixel.
+        shares = ellipse.to_mask(method="subpixel", subpixels=64).to_image(noise.shape)
+        x, y = (int(v + 0.5) for v in ellipse.positions)
+        total = np.zeros(noise.shape)
+        for j, i in np.argwhere(shares > 0):
+            if found.labels[j, i] in (0, number):
+                total[j, i] += shares[j, i]
+                continue
+            box, across = ellipse.bbox, (2 * y - j, 2 * x - i)
+            inside = box.iymin <= across[0] < box.iymax
+            inside &= box.ixmin <= across[1] < box.ixmax
+            if inside and found.labels[across] in (0, number):
+                replaced += 1
+                total[across] += shares[j, i]
+        expected = np.sqrt((total**2 * noise).sum())
+        assert found.flux_error[number - 1] == pytest.approx(expected, rel=1e-3)
+    assert replaced
 
 
 def test_elongated_star_has_its_shape_and_angle():
