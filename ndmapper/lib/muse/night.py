@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -65,6 +65,10 @@ class MuseNight:
     without : collection of str
         Types of calibration that are not applied. By default darks, and the lines of
         Raman scattering, which only frames with laser guide stars need.
+    prefer : {'raw', 'masters'}, optional
+        Whether masters are made of raw frames wherever there are such, or those that
+        are there are used wherever there are such. By default the nearest in time is
+        used, be it raw or ready.
 
     Attributes
     ----------
@@ -88,6 +92,7 @@ class MuseNight:
         table: Table | str | os.PathLike[str] | None = None,
         mode: str | None = None,
         without: Collection[str] = ("dark", "raman"),
+        prefer: Literal["raw", "masters"] | None = None,
     ) -> None:
         self.raw = Path(raw)
         self._static = static_folder() if static is None else Path(static)
@@ -95,6 +100,7 @@ class MuseNight:
         self._folders = [self.raw, *map(Path, given), self._static]
         self._cache = cache
         self.without = frozenset(without)
+        self.prefer = prefer
         self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
         if mode is not None:
@@ -126,7 +132,8 @@ class MuseNight:
         others = [survey(folder, "muse") for folder in self._folders[1:]]
         columns = ("file", "class")
         parts = [one[columns] for one in (self.table, *others) if len(one)]
-        return vstack(parts, metadata_conflicts="silent")
+        table = vstack(parts, metadata_conflicts="silent")
+        return table if self.prefer is None else _preferred(table, self.prefer)
 
     def lacking(self, files: Any) -> dict[str, str]:
         """
@@ -373,6 +380,26 @@ class MuseNight:
         """
         known = self._made.setdefault(label, [])
         known.append(result)
+
+
+_MADE = {
+    "bias": ("bias",), "dark": ("dark",), "flat": ("flat", "trace"), "arc": ("arc",),
+    "twilight": ("twilight",),
+}  # fmt: skip
+"""Types of the masters that are made of the raw frames of a class."""
+
+
+def _preferred(table: Table, prefer: str) -> Table:
+    """Leave out masters where there are raw frames, or these where there are masters."""
+    there = {str(name) for name in table["class"]}
+    left_out: set[str] = set()
+    for raw, made in _MADE.items():
+        masters = {f"processed_{kind}" for kind in made}
+        if prefer == "raw" and raw in there:
+            left_out |= masters
+        elif prefer == "masters" and f"processed_{made[0]}" in there:
+            left_out.add(raw)
+    return table[[str(name) not in left_out for name in table["class"]]]
 
 
 def _of_mode(table: Table, mode: str) -> Table:

@@ -34,6 +34,7 @@ outdir = "reduced"             # where products go
 # combined = []                # only these exposures are combined
 # sofs = true                  # write sets of frames beside the products
 # edited_sofs = ["sky"]        # steps that use these as you have edited them
+# prefer = "raw"               # make masters where raw frames are; or "masters"
 # workers = 4                  # processes, or "all"
 # without = ["dark", "raman"]  # calibrations that are not applied
 # skip = ["twilight"]          # steps that are not run
@@ -107,6 +108,9 @@ class MuseConfig:
         Whether sets of frames are written beside the products, as ``BASE_STEP.sof``.
     edited_sofs : tuple of str
         Steps that take these as the user has edited them.
+    prefer : {'raw', 'masters'} or None
+        Whether masters are made wherever there are raw frames, or those that are there
+        are used wherever there are such; None for the nearest in time.
     workers : int, str or None
         Number of processes, or ``'all'``; None for what the configuration of ndmapper
         says.
@@ -135,6 +139,7 @@ class MuseConfig:
     combined: tuple[str, ...] = ()
     sofs: bool = False
     edited_sofs: tuple[str, ...] = ()
+    prefer: Literal["raw", "masters"] | None = None
     workers: int | str | None = None
     steps: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: MappingProxyType({})
@@ -146,6 +151,9 @@ class MuseConfig:
             raise ParameterError(msg)
         if self.combine_by not in ("ob", "pointing"):
             msg = f"combine_by is {self.combine_by!r}; give 'ob' or 'pointing'"
+            raise ParameterError(msg)
+        if self.prefer not in (None, "raw", "masters"):
+            msg = f"prefer is {self.prefer!r}; give 'raw' or 'masters', or leave it out"
             raise ParameterError(msg)
         check_layout(self.layout)
         known = [n for n in recipes.__all__ if isinstance(getattr(recipes, n), Step)]
