@@ -1,5 +1,6 @@
 """Reducing nights of MUSE, from raw frames to combined cubes."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from ndmapper.errors import (
     did_you_mean,
 )
 from ndmapper.lib.muse import recipes
+from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
 from ndmapper.lib.muse.night import MuseNight
+from ndmapper.lib.muse.cleaning import clean_up
 from ndmapper.lib.muse.layouts import check_layout
 from ndmapper.lib.muse.musereduce_config import read_config
 from ndmapper.lib.muse.settings import MuseConfig
@@ -105,6 +108,8 @@ def reduce_muse(
         words["workers"] = chosen.workers
     with config.using(**words):
         chosen.outdir.mkdir(parents=True, exist_ok=True)
+        if chosen.lists == "write":
+            write_lists(reduction.night, chosen.outdir)
         for name in obs:
             try:
                 results[name] = reduction.reduce(name, steps)
@@ -113,6 +118,8 @@ def reduce_muse(
                     raise
                 log.error("%s failed: %s", name, err)
                 failed[name] = err
+    if chosen.clean and not failed and not config["dry_run"]:
+        clean_up(chosen.outdir, chosen.clean)
     if failed:
         told = "; ".join(f"{name}: {err}" for name, err in failed.items())
         msg = f"{len(failed)} of {len(obs)} observation blocks failed: {told}"
@@ -198,6 +205,8 @@ class MuseReduction:
             cache=chosen.outdir / "calibrations.json", table=chosen.table,
             without=(*chosen.without, *unused), prefer=chosen.prefer,
         )  # fmt: skip
+        if chosen.lists == "read":
+            read_lists(self.night, chosen.outdir)
         self.night.parameters = dict(chosen.steps)
         self._masters: dict[tuple[str, str], tuple[Path, Any]] = {}
 
@@ -528,7 +537,7 @@ class _Block:
 
         def find(frames: Any, **words: Any) -> Any:
             (table,) = self._basic(frames, "scibasic_sky")
-            return self.whole.call("sky", recipes.create_sky, table, **words)
+            return self._find_sky(table, **words)
 
         if self._has_sky:
             return [
@@ -536,6 +545,13 @@ class _Block:
                 for label, frames in self.night.groups("sky")
             ]
         return self.skies if self._skymethod == "subtract-model" else None
+
+    def _find_sky(self, table: Any, **words: Any) -> Any:
+        """Find the sky in a pixel table, if wanted without lines of the target."""
+        if self.config.modified_sky and "sky" not in self.whole.replace:
+            modified = partial(_modified_sky(), night=self.night)
+            return modified(self.night.of(table, recipes.create_sky), **words)
+        return self.whole.call("sky", recipes.create_sky, table, **words)
 
     @property
     def _has_sky(self) -> bool:
@@ -557,7 +573,7 @@ class _Block:
         if self._skies is None:
             words = self._placed("sky")
             self._skies = [
-                self.whole.call("sky", recipes.create_sky, table, **words)
+                self._find_sky(table, **words)
                 for table in self.tables
             ]
         return self._skies
@@ -680,6 +696,19 @@ class _Block:
                 **words,
             )  # fmt: skip
         return _only(made) or self.cubes
+
+
+def _modified_sky() -> Callable[..., Any]:
+    """Give the step that leaves lines of the target out of the sky."""
+    name = "ndmapper.lib.muse.sky"
+    if importlib.util.find_spec(name) is None:
+        msg = (
+            "the modified subtraction of the sky (modified_sky) is not part of this "
+            "version; give a step of your own with replace={'sky': ...}"
+        )
+        raise ParameterError(msg)
+    found: Callable[..., Any] = importlib.import_module(name).create_modified_sky
+    return found
 
 
 def _only(made: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ndmapper.documents import load_toml
 from ndmapper.errors import FileAccessError, FormatError, ParameterError, did_you_mean
 from ndmapper.lib.muse import recipes
+from ndmapper.lib.muse.cleaning import CLEANED
 from ndmapper.lib.muse.layouts import check_layout, expand, plain_name
 from ndmapper.steps import Step
 
@@ -35,6 +36,7 @@ outdir = "reduced"             # where products go
 # sofs = true                  # write sets of frames beside the products
 # edited_sofs = ["sky"]        # steps that use these as you have edited them
 # prefer = "raw"               # make masters where raw frames are; or "masters"
+# clean = ["exposures"]        # remove what can be made again: also std, combined, ...
 # workers = 4                  # processes, or "all"
 # without = ["dark", "raman"]  # calibrations that are not applied
 # skip = ["twilight"]          # steps that are not run
@@ -111,6 +113,14 @@ class MuseConfig:
     prefer : {'raw', 'masters'} or None
         Whether masters are made wherever there are raw frames, or those that are there
         are used wherever there are such; None for the nearest in time.
+    modified_sky : bool
+        Whether lines that the target may emit are left out of the model of the sky
+        (Zeidler et al. 2019, AJ 158, 201).
+    lists : {'read', 'write'} or None
+        Whether lists of MUSEreduce (``ID_SCI.list``, ...) in `outdir` say which raw
+        frames are used, or are written there.
+    clean : tuple of str
+        What is removed in the end, by the words of `ndmapper.lib.muse.cleaning.CLEANED`.
     workers : int, str or None
         Number of processes, or ``'all'``; None for what the configuration of ndmapper
         says.
@@ -140,6 +150,9 @@ class MuseConfig:
     sofs: bool = False
     edited_sofs: tuple[str, ...] = ()
     prefer: Literal["raw", "masters"] | None = None
+    modified_sky: bool = False
+    lists: Literal["read", "write"] | None = None
+    clean: tuple[str, ...] = ()
     workers: int | str | None = None
     steps: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: MappingProxyType({})
@@ -155,6 +168,13 @@ class MuseConfig:
         if self.prefer not in (None, "raw", "masters"):
             msg = f"prefer is {self.prefer!r}; give 'raw' or 'masters', or leave it out"
             raise ParameterError(msg)
+        if self.lists not in (None, "read", "write"):
+            msg = f"lists is {self.lists!r}; give 'read' or 'write', or leave it out"
+            raise ParameterError(msg)
+        for word in self.clean:
+            if word not in CLEANED:
+                msg = f"{word!r} cannot be cleaned up{did_you_mean(word, CLEANED)}"
+                raise ParameterError(msg + f"; there are: {', '.join(CLEANED)}")
         check_layout(self.layout)
         known = [n for n in recipes.__all__ if isinstance(getattr(recipes, n), Step)]
         for name in self.steps:
@@ -255,10 +275,13 @@ def read_toml(path: str | os.PathLike[str]) -> MuseConfig:
 
 def _checked(source: Path, key: str, value: Any) -> Any:
     """Check the type of a value, and make paths absolute."""
-    texts = ("masters", "obs", "exposures", "without", "skip", "combined", "edited_sofs")
+    texts = (
+        "masters", "obs", "exposures", "without", "skip", "combined",
+        "edited_sofs", "clean",
+    )  # fmt: skip
     kinds: dict[str, tuple[type, ...]] = {
         "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,),
-        "sofs": (bool,), "workers": (int, str), "layout": (dict, str),
+        "sofs": (bool,), "modified_sky": (bool,), "workers": (int, str), "layout": (dict, str),
     }  # fmt: skip
     if key in texts:
         items = [value] if isinstance(value, str) else value
