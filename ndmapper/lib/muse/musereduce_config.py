@@ -188,7 +188,7 @@ def _load(source: Path) -> dict[str, dict[str, Any]]:
         msg = f"the configuration {source} is no JSON: {err}"
         raise FormatError(msg) from err
     if not isinstance(given, dict):
-        msg = f"the configuration {source} has no sections, such as \"global\": {{...}}"
+        msg = f'the configuration {source} has no sections, such as "global": {{...}}'
         raise FormatError(msg)
     values = {
         section: {name: key.default for name, key in keys.items()}
@@ -376,8 +376,7 @@ class _Reader:
         words = {name: values["calibration"][f"esorex_kwargs_{name}"]
                  for name in _CALIBRATIONS}  # fmt: skip
         words |= {
-            step: values[section]["esorex_kwargs"]
-            for section, step in _STEP_OF.items()
+            step: values[section]["esorex_kwargs"] for section, step in _STEP_OF.items()
         }
         for name, text in words.items():
             found = self._own_and_extra(name, text)

@@ -69,6 +69,9 @@ class MuseNight:
         Whether masters are made of raw frames wherever there are such, or those that
         are there are used wherever there are such. By default the nearest in time is
         used, be it raw or ready.
+    fixed : mapping of str to path, optional
+        Calibrations by type that are applied to all frames, such as ``{'filters':
+        'my_filters.fits'}``, whatever there is besides.
 
     Attributes
     ----------
@@ -93,6 +96,7 @@ class MuseNight:
         mode: str | None = None,
         without: Collection[str] = ("dark", "raman"),
         prefer: Literal["raw", "masters"] | None = None,
+        fixed: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> None:
         self.raw = Path(raw)
         self._static = static_folder() if static is None else Path(static)
@@ -101,6 +105,7 @@ class MuseNight:
         self._cache = cache
         self.without = frozenset(without)
         self.prefer = prefer
+        self._fixed = {kind: DataFile(path) for kind, path in (fixed or {}).items()}
         self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
         if mode is not None:
@@ -284,6 +289,7 @@ class MuseNight:
             for kind, path in self._static_of(file).items():
                 if kind in types and file.cals.get(kind) is None:
                     file.cals[kind] = path
+            file.cals.update({k: v for k, v in self._fixed.items() if k in types})
             for kind in self.without & set(taken):
                 file.cals[kind] = None
         return files
@@ -336,6 +342,8 @@ class MuseNight:
         DataFile or None
             The file; None if there is none.
         """
+        if kind in self._fixed:
+            return self._fixed[kind]
         paths = self._statics.get(kind)
         return DataFile(paths[-1]) if paths else None
 

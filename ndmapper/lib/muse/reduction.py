@@ -190,25 +190,46 @@ class MuseReduction:
         What is to be done, and how.
     replace, after : mapping of str to callable
         Steps in the place of others, and functions of their results.
+    template : str or None
+        Only masters of raw frames of this template (TPL START) are made.
+    shared : MuseNight or None
+        The night of another reduction, with all that this has made.
     """
 
     config: MuseConfig
     replace: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     after: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    template: str | None = None
+    shared: MuseNight | None = None
 
     def __post_init__(self) -> None:
+        self._masters: dict[tuple[str, str], tuple[Path, Any]] = {}
+        if self.shared is not None:
+            self.night = self.shared
+            return
         chosen = self.config
-        is_used = chosen.subtract_sky and chosen.sky_field == "auto"
-        unused = () if is_used else ("sky", "skyfit", "skymask")
         self.night = MuseNight(
             chosen.raw, chosen.static, chosen.masters, mode=chosen.mode,
             cache=chosen.outdir / "calibrations.json", table=chosen.table,
-            without=(*chosen.without, *unused), prefer=chosen.prefer,
+            without=(*chosen.without, *_unused(chosen)), prefer=chosen.prefer,
+            fixed=chosen.fixed,
         )  # fmt: skip
         if chosen.lists == "read":
             read_lists(self.night, chosen.outdir)
         self.night.parameters = dict(chosen.steps)
-        self._masters: dict[tuple[str, str], tuple[Path, Any]] = {}
+
+    def change(self, chosen: MuseConfig) -> None:
+        """
+        Go by another configuration from now on; what was made is known still.
+
+        Parameters
+        ----------
+        chosen : MuseConfig
+            The same but for parameters of steps and what is left out.
+        """
+        self.config = chosen
+        self.night.parameters = dict(chosen.steps)
+        self.night.without = frozenset((*chosen.without, *_unused(chosen)))
 
     def obs(self, wanted: str | Sequence[str] | None = None) -> list[str]:
         """
@@ -387,6 +408,12 @@ class MuseReduction:
         return made
 
 
+def _unused(chosen: MuseConfig) -> tuple[str, ...]:
+    """Types of calibration that exposures of an empty field would give in vain."""
+    is_used = chosen.subtract_sky and chosen.sky_field == "auto"
+    return () if is_used else ("sky", "skyfit", "skymask")
+
+
 class _Block:
     """One observation block on its way through the steps."""
 
@@ -428,8 +455,16 @@ class _Block:
             return None
         return [
             self._make(name, label, partial(self.whole.call, name, step, frames))
-            for label, frames in self.night.groups(kind)
+            for label, frames in self._groups(kind)
         ]
+
+    def _groups(self, kind: str) -> list[tuple[str, DataFileList]]:
+        """List masters to be made, of one template if only that is wanted."""
+        groups, wanted = self.night.groups(kind), self.whole.template
+        if wanted is None:
+            return groups
+        sets = {str(row["file"]): str(row["set"]) for row in self.night.table}
+        return [g for g in groups if sets.get(g[1][0].filename.name) == wanted]
 
     def _make(self, name: str, label: str, make: Callable[..., Any]) -> Any:
         """Make a master in its folder, and note it."""
@@ -475,7 +510,7 @@ class _Block:
 
     def lsf(self) -> Any:
         made = []
-        for label, frames in self.night.groups("arc"):
+        for label, frames in self._groups("arc"):
             waves = self.night.calibration(label)
             call = partial(self.whole.call, "lsf", recipes.lsf, frames, arc=waves)
             made.append(self._make("lsf", label, call))
@@ -527,7 +562,7 @@ class _Block:
 
         return [
             self._make("standard", label, partial(respond, frames))
-            for label, frames in self.night.groups("standard")
+            for label, frames in self._groups("standard")
         ]
 
     def sky(self) -> Any:
@@ -542,7 +577,7 @@ class _Block:
         if self._has_sky:
             return [
                 self._make("sky", label, partial(find, frames))
-                for label, frames in self.night.groups("sky")
+                for label, frames in self._groups("sky")
             ]
         return self.skies if self._skymethod == "subtract-model" else None
 
@@ -572,10 +607,7 @@ class _Block:
         """The sky of each exposure of the object, found in its own pixel table."""
         if self._skies is None:
             words = self._placed("sky")
-            self._skies = [
-                self._find_sky(table, **words)
-                for table in self.tables
-            ]
+            self._skies = [self._find_sky(table, **words) for table in self.tables]
         return self._skies
 
     @property

@@ -36,6 +36,7 @@ outdir = "reduced"             # where products go
 # sofs = true                  # write sets of frames beside the products
 # edited_sofs = ["sky"]        # steps that use these as you have edited them
 # prefer = "raw"               # make masters where raw frames are; or "masters"
+# fixed = { filters = "my_filters.fits" }   # calibrations for all frames
 # clean = ["exposures"]        # remove what can be made again: also std, combined, ...
 # workers = 4                  # processes, or "all"
 # without = ["dark", "raman"]  # calibrations that are not applied
@@ -116,6 +117,9 @@ class MuseConfig:
     modified_sky : bool
         Whether lines that the target may emit are left out of the model of the sky
         (Zeidler et al. 2019, AJ 158, 201).
+    fixed : mapping of str to Path
+        Calibrations by type that are applied to all frames, such as ``filters`` or
+        ``geometry``.
     lists : {'read', 'write'} or None
         Whether lists of MUSEreduce (``ID_SCI.list``, ...) in `outdir` say which raw
         frames are used, or are written there.
@@ -152,6 +156,7 @@ class MuseConfig:
     prefer: Literal["raw", "masters"] | None = None
     modified_sky: bool = False
     lists: Literal["read", "write"] | None = None
+    fixed: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
     clean: tuple[str, ...] = ()
     workers: int | str | None = None
     steps: Mapping[str, Mapping[str, Any]] = field(
@@ -280,7 +285,7 @@ def _checked(source: Path, key: str, value: Any) -> Any:
         "edited_sofs", "clean",
     )  # fmt: skip
     kinds: dict[str, tuple[type, ...]] = {
-        "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,),
+        "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,), "fixed": (dict,),
         "sofs": (bool,), "modified_sky": (bool,), "workers": (int, str), "layout": (dict, str),
     }  # fmt: skip
     if key in texts:
@@ -296,4 +301,6 @@ def _checked(source: Path, key: str, value: Any) -> Any:
         expected = " or ".join(one.__name__ for one in kind)
         msg = f"{source}: {key} is {value!r}; expected {expected}"
         raise FormatError(msg)
+    if key == "fixed":
+        return {kind: source.parent / str(path) for kind, path in value.items()}
     return source.parent / str(value) if key in _PATHS else value
