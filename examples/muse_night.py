@@ -1,11 +1,11 @@
 """
 A night of MUSE, from raw frames to the cube of two exposures, by the recipes of ESO.
 
-    python -c "import ndmapper.lib.simulate as s; s.simulate_muse_night('night')"
+    ndmapper simulate muse night --ifus 1-24
     ndmapper run muse_night.py night --workers 4
 
-A small night, of two IFUs: s.simulate_muse_night('night', ifus=(1, 2)). The parameters
-are those that detectors with so few rows and wavelengths need.
+A small night, of two IFUs: ndmapper simulate muse night. The parameters are those that
+detectors with so few rows and wavelengths need.
 """
 
 import sys

@@ -43,6 +43,7 @@ VERBS: tuple[LazyVerb, ...] = (
     LazyVerb("align", "correct the coordinates of images by their stars"),
     LazyVerb("config", "show the configuration: keys, values, where each comes from"),
     LazyVerb("completion", "print what makes a shell complete the command"),
+    LazyVerb("simulate", "write raw frames of an instrument, to try things on"),
     LazyVerb("demo", "simulate a night, reduce it, show what came out"),
     LazyVerb(
         "doctor", "say which tools and packages are there, and how to get the others"

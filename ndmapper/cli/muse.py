@@ -51,8 +51,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.init:
         return _init(args, path)
     from ndmapper.config import config
-    from ndmapper.lib.muse.reduction import MuseReduction, reduce_muse
     from ndmapper.lib.muse.musereduce_config import read_config
+    from ndmapper.lib.muse.reduction import MuseReduction, reduce_muse
 
     chosen = read_config(path)
     if args.status:

@@ -1,4 +1,4 @@
-"""``ndmapper qc``: the numbers that steps recorded about what they made."""
+"""``ndmapper qc``: the numbers that steps and recipes measured of what they made."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VERB"]
 
+_WIDE = 12
+"""More numbers than these are listed below each other, products beside each other."""
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -25,16 +28,28 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--step", metavar="NAME", action="append",
         help="only the numbers of this step (may be given several times)",
     )  # fmt: skip
+    parser.add_argument(
+        "--details", action="store_true",
+        help="of recipes, also the numbers for each slice, input and source",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.report.qc import collect_figures, collect_numbers
+    from ndmapper.data import DataFile
+    from ndmapper.report.qc import (
+        collect_figures,
+        collect_numbers,
+        numbers_in_header,
+    )
 
     records = read_all(args.files)
     steps: Sequence[str] | None = args.step
-    numbers = [
-        n for n in collect_numbers(records.values()) if not steps or n.step in steps
-    ]
+    found = collect_numbers(records.values())
+    for name, rows in records.items():
+        found += numbers_in_header(
+            Path(name).name, rows[-1]["step"], DataFile(name).meta, details=args.details
+        )
+    numbers = [n for n in found if not steps or n.step in steps]
     figures = [
         f for f in collect_figures(records.values()) if not steps or f.step in steps
     ]
@@ -64,6 +79,12 @@ def _table(step: str, numbers: "Sequence[Number]") -> str:
     for n in ours:
         cells.setdefault(n.product, {})[n.name, n.unit] = number_text(n.value)
     names = [f"{name} [{unit}]" if unit else name for name, unit in heads]
+    if len(heads) > _WIDE:
+        lines = [
+            [name, *(row.get(head) for row in cells.values())]
+            for name, head in zip(names, heads, strict=True)
+        ]
+        return f"{one_line(step)}\n{format_columns(lines, ['number', *cells])}"
     rows = [[product, *map(row.get, heads)] for product, row in cells.items()]
     return f"{one_line(step)}\n{format_columns(rows, ['product', *names])}"
 
@@ -71,8 +92,9 @@ def _table(step: str, numbers: "Sequence[Number]") -> str:
 VERB = Verb(
     description="""\
 Show the numbers that steps recorded with ndmapper.qc(), from the records of products: a
-table for each step, back to the raw frames, each number once. Figures are listed below;
-their paths start at the folder of the product.""",
+table for each step, back to the raw frames, each number once; and of the products
+themselves what recipes of ESO wrote into their headers (ESO QC ...). Figures are listed
+below; their paths start at the folder of the product.""",
     examples=(
         ("ndmapper qc final*.fits", "everything that was measured on the way"),
         ("ndmapper qc --step fit_waves *.fits", "of one step"),

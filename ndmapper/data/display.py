@@ -20,7 +20,7 @@ from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
 from ndmapper.plot.thumbnail import thumbnail
 
-__all__ = ["FileViews", "ListViews", "PixelViews", "Preview", "SetViews"]
+__all__ = ["FileViews", "ListViews", "PixelViews", "Preview", "SetViews", "panel_of"]
 
 _HEADS = ("ident", "shape", "type", "unit", "uncertainty", "flags")
 _LINES = 50

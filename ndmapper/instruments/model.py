@@ -473,6 +473,12 @@ class Instrument:
         if keys.names and not self.fixed_amplifiers:
             wanted = [key for n in keys.names for key in keys.of(n).get("data", ())]
             return f"the header has none of {', '.join(wanted)}"
+        if not self.fixed_amplifiers and keys.parts:
+            return (
+                f"[amplifier_keys] of {self.source} has no data: write the keyword of "
+                'the section of the image, such as data = "DATASEC", also where frames '
+                "have none, and are wholly lit"
+            )
         if not self.fixed_amplifiers:
             return (
                 f"{self.source} has neither [[amplifier]] nor [amplifier_keys] (with "

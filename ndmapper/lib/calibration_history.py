@@ -28,6 +28,7 @@ _JOINING = {"combine", "make_bias", "make_dark"}
 
 _MOVING = {
     "stack_images": "is at other pixels since the frames were put onto a common grid",
+    "rectify_wavelength": "is at other pixels since the frames were rectified",
 }
 """Steps after which pixels are not those of the master, and what is said of it."""
 

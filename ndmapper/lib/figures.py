@@ -1,5 +1,6 @@
 """Figures of images, with marks, and quality numbers, of what steps have measured."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data import NDLater
+from ndmapper.data.display import panel_of
 from ndmapper.engines.quality import current_findings
 from ndmapper.plot.panels import Panel, draw_figure
 from ndmapper.steps import qc
@@ -17,10 +19,11 @@ __all__ = [
     "report_image",
     "report_master",
     "report_panels",
+    "report_spectra",
 ]
 
-_MOST = 600
-"""A panel shows at most about this many pixels along an axis."""
+_MOST = 600 * 600
+"""A panel shows at most about this many pixels, and 2000 along an axis."""
 
 _SAMPLE = 2**20
 """Medians are those of about so many pixels."""
@@ -31,7 +34,8 @@ def image_panel(
 ) -> Panel:
     """Thin out an image to what a figure can show."""
     array = np.asarray(values)
-    step = max(1, *(-(-n // _MOST) for n in array.shape))
+    # Of a long slit no more than what the long axis asks for is left out.
+    step = math.ceil(max(1.0, math.sqrt(array.size / _MOST), max(array.shape) / 2000))
     return Panel(
         values=array[::step, ::step],
         title=title,
@@ -52,6 +56,11 @@ def report_image(
     """Draw an image with marks as a figure of the product."""
     if ndd.ndim == 2:
         report_panels([image_panel(ndd.data, title, marks)])
+
+
+def report_spectra(spectra: Sequence[NDLater]) -> None:
+    """Draw spectra with their errors as a figure of the product."""
+    report_panels([panel_of(spectrum) for spectrum in spectra])
 
 
 def report_master(ndds: Sequence[NDLater], title: str) -> None:

@@ -281,6 +281,21 @@ class SharedMasters:
                     self.names.append(master.name)
         return noises
 
+    def flat_errors(
+        self, image: NDLater, owner: int = 0
+    ) -> Iterator[tuple[AppliedMaster, Array | None]]:
+        """
+        List the flats of an image, with their relative errors by pixel.
+
+        These are None where a flat is not there any more, or its pixels are not those
+        of the image.
+        """
+        for master in self._of_file[owner]:
+            if master.is_flat:
+                part = self._part(image, self._files[owner], master)
+                rows = slice(0, image.shape[0])
+                yield master, None if part is None else part.plane[rows]
+
     def _parts(
         self, image: NDLater, owner: int
     ) -> Iterator[tuple[AppliedMaster, _Part]]:

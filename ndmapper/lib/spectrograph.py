@@ -38,12 +38,16 @@ class Spectrograph:
         dispersion.
     values : mapping
         All that the instrument's table and the call state (see `check_spectrograph`).
+    is_stated : bool
+        Whether the table, the call or the header state the axis; else it is taken for
+        granted.
     """
 
     axis: int
     falls: bool
     binning: tuple[int, int]
     values: Mapping[str, Any]
+    is_stated: bool = True
 
     def turned(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """View an image with the slit along axis 0 and rising wavelengths on axis 1."""
@@ -121,7 +125,8 @@ def spectrograph_of(given: Mapping[str, Any] | None, ndd: NDLater) -> Spectrogra
     except ValueError as err:
         msg = f"spectrograph: {err}"
         raise ParameterError(msg) from err
-    axis = values.get("dispersion_axis") or _axis_of_header(ndd)
+    stated = values.get("dispersion_axis") or _axis_of_header(ndd)
+    axis = stated or "x"
     binning = [b if isinstance(b, int) else 1 for b in values.get("binning", (1, 1))]
     x_bin, y_bin = (binning * 2)[:2]
     array_axis = 1 if axis == "x" else 0
@@ -133,6 +138,7 @@ def spectrograph_of(given: Mapping[str, Any] | None, ndd: NDLater) -> Spectrogra
         falls=values.get("wavelength") == "falls",
         binning=along,
         values=values,
+        is_stated=stated is not None,
     )
 
 
@@ -145,12 +151,12 @@ def _range_about(values: Mapping[str, Any], n: int) -> dict[str, Any]:
     return {"wavelength_range": [centre - half, centre + half]}
 
 
-def _axis_of_header(ndd: NDLater) -> str:
+def _axis_of_header(ndd: NDLater) -> str | None:
     value = ndd.header_values.get("DISPAXIS")
     if value is None and ndd.primary_values is not None:
         value = ndd.primary_values.get("DISPAXIS")
     if value is None:
-        return "x"
+        return None
     if value in (1, 2):
         return "x" if value == 1 else "y"
     msg = (

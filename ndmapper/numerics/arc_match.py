@@ -42,8 +42,8 @@ _SHIFTED = 0.15
 _SCATTERS = (0.03, 0.06, 0.12, 0.24)
 _HIDING = (0.0, 0.2, 0.4, 0.8)
 """
-Scatters of lines beyond their errors [pixel], and by hidden lines as a part of what they
-may shift them; those of the largest evidence are taken.
+Scatters of lines beyond their errors [pixel], and by hidden lines as a part of what
+they may shift them; those of the largest evidence are taken.
 """
 
 _BENT = (0.08, 0.015, 0.004)
@@ -97,6 +97,8 @@ class Match:
         than chance.
     rival : float
         The same, of the best solution that is another one; 0 without any.
+    weakest : float
+        The evidence of that third of the lines, along the spectrum, which has least.
     tried : float
         Logarithm of the number of solutions that were compared.
     """
@@ -107,6 +109,7 @@ class Match:
     scatter: float
     evidence: float
     rival: float
+    weakest: float
     tried: float
 
 
@@ -138,13 +141,14 @@ class _List:
     @classmethod
     def of(cls, wavelengths: Array, reach: float, unresolved: float) -> "_List":
         """Take a list, of which lines nearer than some wavelength are not resolved."""
-        # Sums over the neighbours of x^2 are sums of powers up to each end.
-        near = wavelengths - wavelengths[0]
-        first = np.searchsorted(near, near - unresolved)
-        last = np.searchsorted(near, near + unresolved, side="right")
-        sums = [np.concatenate([[0.0], np.cumsum(near**n)]) for n in range(3)]
-        n, one, two = (total[last] - total[first] for total in sums)
-        square = np.maximum(two - 2 * near * one + n * near**2, 0.0)
+        square = np.zeros(len(wavelengths))
+        for step in range(1, len(wavelengths)):
+            away = wavelengths[step:] - wavelengths[:-step]
+            near = np.where(away < unresolved, away**2, 0.0)
+            if not near.any():
+                break
+            square[step:] += near
+            square[:-step] += near
         return cls(wavelengths, reach, np.sqrt(square))
 
     def density(self, at: Array) -> Array:
@@ -158,6 +162,17 @@ class _List:
         place = np.searchsorted(self.wavelengths, at).clip(1, len(self.wavelengths) - 1)
         left = at - self.wavelengths[place - 1] < self.wavelengths[place] - at
         return np.asarray(place - left, np.intp)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Lines of the arc: where they are, their errors, and what hidden ones may be."""
+
+    u: Array
+    # Standard error of each [pixel].
+    error: Array
+    # Part of the light that a hidden line may have.
+    share: Array
 
 
 def match_lines(
@@ -175,7 +190,8 @@ def match_lines(
 
     All dispersions, quadratic and, where they matter, cubic terms within the range are
     tried for some bright lines near the middle, at all shifts; the best are then
-    followed to the ends and fitted. That with the largest evidence is taken.
+    followed to the ends, by changes that make the lines agree better, and fitted. That
+    with the largest evidence is taken.
 
     Parameters
     ----------
@@ -213,11 +229,12 @@ def match_lines(
     found: list[_Trial] = []
     tried = 0.0
     for direction in search.directions:
-        starts, count = _search(direction * u, strength, listed, scale, search)
+        lines = _Measured(direction * u, error, share)
+        starts, count = _search(lines.u, strength, listed, scale, search)
         tried += count
         trials = (
-            _judged(values, direction * u, error, share, listed, scale)
-            for values in _followed(starts, direction * u, share, listed, scale)
+            _judged(values, lines, listed, scale)
+            for values in _followed(starts, lines, listed, scale)
         )
         found += [trial for trial in trials if trial is not None]
     if not found:
@@ -229,7 +246,7 @@ def match_lines(
     return Match(
         arc=best.arc, listed=best.listed + first, wavelengths=best.predicted,
         scatter=best.scatter, evidence=best.evidence, rival=max(rival, 0.0),
-        tried=float(np.log(max(tried, 1.0))),
+        weakest=best.weakest, tried=float(np.log(max(tried, 1.0))),
     )  # fmt: skip
 
 
@@ -242,6 +259,7 @@ class _Trial:
     predicted: Array
     scatter: float
     evidence: float
+    weakest: float
 
 
 def _share_of_others(strength: Array) -> Array:
@@ -310,7 +328,7 @@ def _search(
 def _middle(u: Array, strength: Array) -> Array:
     """Choose bright lines in the smallest part around the middle that has enough."""
     order = np.argsort(np.abs(u), kind="stable")
-    within = order[: _NEAREST]
+    within = order[:_NEAREST]
     brightest = within[np.argsort(-strength[within], kind="stable")][:_LINES]
     return u[np.sort(brightest)]
 
@@ -352,12 +370,11 @@ def _score_of_cells(
     score[(centres < ends[0]) | (centres > ends[1])] = 0.0
     # Sums of all lines stay below 256, so that they are small and soon added.
     score = np.minimum(score, 3.0) - np.log(_SPURIOUS)
-    return np.rint(score * (255 // _LINES / np.max(score))).astype(np.uint8)
+    steps = np.rint(score * (255 // _LINES / np.max(score)))
+    return np.asarray(steps, np.uint8)
 
 
-def _followed(
-    starts: Array, u: Array, share: Array, listed: _List, scale: _Scale
-) -> Array:
+def _followed(starts: Array, lines: _Measured, listed: _List, scale: _Scale) -> Array:
     """
     Follow solutions from the middle to the ends, all at once, and fit them.
 
@@ -365,7 +382,8 @@ def _followed(
     """
     values = np.zeros((len(starts), _TERMS))
     values[:, : starts.shape[1]] = starts
-    score = _Score.of(u, share, listed, float(np.median(starts[:, 1])) / scale.half)
+    u = lines.u
+    score = _Score.of(lines, listed, float(np.median(starts[:, 1])) / scale.half)
     order = np.sort(np.abs(u))
     reach = float(order[min(len(u), _LINES) - 1])
     while True:
@@ -376,7 +394,7 @@ def _followed(
             break
         reach = min(1.0, reach * 1.12 + 0.01)
     legendre = np.stack([_legendre_of(row) for row in values])
-    return _fitted(legendre, u, share, listed, scale)
+    return _fitted(legendre, lines, listed, scale)
 
 
 @dataclass(frozen=True)
@@ -391,7 +409,7 @@ class _Score:
     scatter: float
 
     @classmethod
-    def of(cls, u: Array, share: Array, listed: _List, dispersion: float) -> "_Score":
+    def of(cls, lines: _Measured, listed: _List, dispersion: float) -> "_Score":
         """Make the tables for some lines and a list."""
         density = listed.density(listed.wavelengths)
         scatter = float(np.clip(0.1 / (np.median(density) * dispersion), 0.2, 1.0))
@@ -401,6 +419,7 @@ class _Score:
         at = np.arange(low - cell, high + 2 * cell, cell)
         near = listed.nearest(at)
         off = listed.wavelengths[near] - at
+        share = lines.share
         third = np.searchsorted(np.quantile(share, [1 / 3, 2 / 3]), share)
         tables = np.zeros((3, len(at)))
         for n in range(3):
@@ -455,12 +474,12 @@ def _legendre_of(power: Array) -> Array:
     return found
 
 
-def _fitted(
-    values: Array, u: Array, share: Array, listed: _List, scale: _Scale
-) -> Array:
+def _fitted(values: Array, lines: _Measured, listed: _List, scale: _Scale) -> Array:
     """Fit polynomials to the lines of the list that are nearest, with less and less."""
     dispersion = np.abs(values[:, 1]) / scale.half
-    terms = np.asarray(np.polynomial.legendre.legvander(u, _TERMS - 1), np.float64)
+    terms = np.asarray(
+        np.polynomial.legendre.legvander(lines.u, _TERMS - 1), np.float64
+    )
     density = float(np.median(listed.density(listed.wavelengths)))
     tolerance = np.clip(0.35 / (density * dispersion), 0.7, 1.5) * dispersion
     for _ in range(8):
@@ -469,7 +488,7 @@ def _fitted(
         off = listed.wavelengths[place] - predicted
         kept = np.abs(off) < tolerance[:, None]
         weight = np.where(kept, 1 - (off / tolerance[:, None]) ** 2, 0.0)
-        hidden = listed.spread[place] * share / (_SHIFTED * dispersion[:, None])
+        hidden = listed.spread[place] * lines.share / (_SHIFTED * dispersion[:, None])
         weight /= 1 + hidden**2
         values = _fits(values, terms, listed.wavelengths[place], weight, scale)
         residual = np.abs(listed.wavelengths[place] - values @ terms.T)
@@ -504,9 +523,10 @@ def _value(values: Array, u: Array) -> Array:
 
 
 def _judged(
-    values: Array, u: Array, error: Array, share: Array, listed: _List, scale: _Scale
+    values: Array, lines: _Measured, listed: _List, scale: _Scale
 ) -> _Trial | None:
     """Match for the last time, and find the evidence."""
+    u, error = lines.u, lines.error
     predicted = _value(values, u)
     there = listed.nearest(predicted)
     derivative = np.asarray(np.polynomial.legendre.legder(values), np.float64)
@@ -514,7 +534,7 @@ def _judged(
     if (slope <= 0).any():
         return None
     off = listed.wavelengths[there] - predicted
-    hidden = listed.spread[there] * share / slope
+    hidden = listed.spread[there] * lines.share / slope
     tolerance = np.minimum(np.hypot(1.0, 3 * np.hypot(error, hidden)), 2.0) * slope
     # Of two lines that are taken for the same one, the nearer is it.
     kept = np.abs(off) < tolerance
@@ -533,19 +553,21 @@ def _judged(
     within = (predicted > listed.wavelengths[0]) & (predicted < listed.wavelengths[-1])
     # Beyond the list, lines say nothing.
     chance = np.where(within, np.log(_SPURIOUS), 0.0)
-    best = (-np.inf, 0.0)
-    for scatter, hiding in product(_SCATTERS, _HIDING):
-        width2 = scatter**2 + error[arc] ** 2 + (hiding * hidden[arc]) ** 2
+    best, scatter = np.full(len(u), -np.inf), 0.0
+    for trial, hiding in product(_SCATTERS, _HIDING):
+        width2 = trial**2 + error[arc] ** 2 + (hiding * hidden[arc]) ** 2
         gauss = np.exp(-0.5 * missed**2 / width2) / np.sqrt(2 * np.pi * width2)
         # Where lines of the list are nearer than that, any place agrees.
         any_place = width2 * density[arc] ** 2 > 0.16
         ratio = np.where(any_place, 1.0, gauss / density[arc])
         each = chance.copy()
         each[arc] = np.log(_SPURIOUS + (1 - _SPURIOUS) * ratio)
-        best = max(best, (float(each.sum()), scatter))
-    evidence, scatter = best
+        if each.sum() > best.sum():
+            best, scatter = each, trial
+    along = np.array_split(best[within][np.argsort(u[within], kind="stable")], 3)
     good = np.abs(missed) < max(0.5, 4 * scatter)
     return _Trial(
         arc=arc[good], listed=there[arc][good], predicted=predicted,
-        scatter=scatter, evidence=evidence,
+        scatter=scatter, evidence=float(best.sum()),
+        weakest=min(float(part.sum()) for part in along),
     )  # fmt: skip

@@ -72,6 +72,8 @@ class ExtractedSpectrum:
         Variance of the pixels by the model.
     background : ndarray of float, shape (n, nx)
         What was subtracted from them.
+    weights : ndarray of float, shape (n, nx)
+        What they were multiplied by in the sum.
     """
 
     flux: Array
@@ -82,6 +84,7 @@ class ExtractedSpectrum:
     rejected: Mask
     model_variance: Array
     background: Array
+    weights: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +296,7 @@ class _Fit:
             rejected=self.rejected,
             model_variance=self.variance,
             background=self.level,
+            weights=weights,
         )
 
 

@@ -6,15 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.numerics.lamp_response import Response, fit_response
-from ndmapper.numerics.slit import fit_slit_edges
+from ndmapper.numerics.slit import lit_slit
+from ndmapper.numerics.slit_illumination import (
+    Illumination,
+    fit_illumination,
+    pixel_scatter,
+)
 
 __all__ = ["FlatModel", "NormalisedFlat", "normalise_flat", "plain_flat"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_BLOCKS = 64
-"""The illumination is fitted to the means of about so many blocks of columns."""
+_ROUNDS = 3
+"""Response and illumination are fitted so often in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +137,8 @@ def normalise_flat(
     *,
     mask: Mask | None = None,
     dispersion_axis: int = 1,
+    slit: slice | None = None,
+    gap: Mask | None = None,
     knot_spacing: float = 30.0,
     illumination_degree: tuple[int, int] = (8, 3),
     keep_illumination: bool = False,
@@ -152,6 +159,12 @@ def normalise_flat(
         True where pixels are bad.
     dispersion_axis : int
         The axis along which wavelength changes.
+    slit : slice, optional
+        The lines along the dispersion among which the slit is; light elsewhere is not
+        its own. By default all.
+    gap : ndarray of bool, shape (n,), optional
+        True for the lines along the slit that a gap between chips covers. The response
+        is fitted on either side by itself.
     knot_spacing : float
         Distance of the knots of the cubic spline for the response [pixel]: structure
         smaller than this stays in the flat.
@@ -183,7 +196,7 @@ def normalise_flat(
     -----
     Response and illumination are fitted in turn, each to the flat divided by the other.
     The variance is that of the pixels, at least that of their line along the slit, less
-    what the response takes of their noise, and with what it takes of the differences
+    what these models take of their noise, and with what they take of the differences
     between pixels.
     """
     values = np.array(data, np.float64)
@@ -194,21 +207,71 @@ def normalise_flat(
     bad = _mask_or_none(mask, values.shape) | ~np.isfinite(values)
     turned = dispersion_axis == 0
     image = np.where(bad, np.nan, values)
-    image = image.T if turned else image
     noise = None if variance is None else np.asarray(variance, np.float64)
+    image = image.T if turned else image
     noise = noise.T if turned and noise is not None else noise
-    light = _light_of_slit(image, noise, edge_margin)
-    model, response, share = _fit_models(light, knot_spacing, illumination_degree)
-    divisor = response.values * (1.0 if keep_illumination else model.illumination)
-    divisor = np.broadcast_to(divisor, image.shape)
+    rows = slice(None) if slit is None else slit
+    gap = np.zeros(image.shape[1], np.bool_) if gap is None else gap
+    light = _light_of_slit(
+        np.where(gap, np.nan, image[rows]),
+        None if noise is None else noise[rows],
+        gap,
+        edge_margin,
+    )
+    model, response = _fit_models(light, knot_spacing, illumination_degree)
+    divisor = response.values * (1.0 if keep_illumination else model.values)
+    divisor = np.broadcast_to(divisor, light.image.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         weak = light.lit & (light.signal_to_noise(divisor) < least_signal_to_noise)
     weak |= light.lit & response.dark
     missed = light.lit & ~weak & response.missed
-    spread = light.pixel_variance(divisor, response, share)
-    flat = _divide(image, spread, divisor, ~light.lit | weak, threshold)
-    flat = replace(flat, unlit=~light.lit, weak=weak, missed=missed, model=model)
+    kept = 0.0 if keep_illumination else model.relative_variance
+    spread = light.pixel_variance(
+        divisor, response.values * model.values, response.relative_variance + kept
+    )
+    flat = _divide(light.image, spread, divisor, ~light.lit | weak, threshold)
+    lower, upper = light.lower, light.upper
+    flat = replace(
+        flat,
+        unlit=~light.lit,
+        weak=weak,
+        missed=missed,
+        model=FlatModel(
+            response=response.values,
+            relative_variance=response.relative_variance,
+            illumination=model.values,
+            lower=lower,
+            upper=upper,
+        ),
+    )
+    flat = _as_large(flat, rows, image.shape)
     return _turned(flat) if turned else flat
+
+
+def _as_large(
+    flat: NormalisedFlat, rows: slice, shape: tuple[int, ...]
+) -> NormalisedFlat:
+    """Put the flat of some rows where it was; the others are unlit."""
+    if flat.data.shape == shape:
+        return flat
+    filled = {"data": 1.0, "variance": 0.0, "unlit": True}
+    arrays = {}
+    for name in ("data", "variance", "unlit", "low", "weak", "missed"):
+        part = getattr(flat, name)
+        arrays[name] = np.full(shape, filled.get(name, False), part.dtype)
+        arrays[name][rows] = part
+    model = flat.model
+    if model is not None:
+        first = rows.indices(shape[0])[0]
+        illumination = np.ones(shape)
+        illumination[rows] = model.illumination
+        model = replace(
+            model,
+            illumination=illumination,
+            lower=model.lower + first,
+            upper=model.upper + first,
+        )
+    return replace(flat, model=model, **arrays)
 
 
 def _turned(flat: NormalisedFlat) -> NormalisedFlat:
@@ -229,39 +292,52 @@ class _Light:
     lower: Array
     upper: Array
     lit: Mask
+    gap: Mask
+    position: Array
 
     @property
     def usable(self) -> Mask:
         return np.asarray(self.lit & np.isfinite(self.image))
 
-    @property
-    def position(self) -> Array:
-        """Position within the slit, from -1 to 1, which follows its tilt."""
-        row = np.arange(self.image.shape[0])[:, None]
-        return np.asarray(
-            (2 * row - self.lower - self.upper) / (self.upper - self.lower)
-        )
-
-    def columns(self, illumination: Array) -> tuple[Array, Array, Array]:
-        """Mean light of each column, its error, and how much of that is its noise."""
+    def columns(
+        self, illumination: Array, scatter: Array | None
+    ) -> tuple[Array, Array]:
+        """Mean light of each column and its error, by the scatter of pixels."""
         used = self.usable
         count = used.sum(axis=0)
         ratio = np.where(used, self.image / illumination, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = ratio.sum(axis=0) / count
-            # The scatter is that of the sensitivity of the pixels, too.
-            square = np.where(used, (ratio - mean) ** 2, 0).sum(axis=0)
-            error2 = square / np.maximum(count - 1, 1) / count
-            noise2 = error2
+            if scatter is None:
+                square = np.where(used, (ratio - mean) ** 2, 0).sum(axis=0)
+                error2 = square / np.maximum(count - 1, 1) / count
+            else:
+                error2 = scatter * mean**2 / count
             if self.variance is not None:
                 noise = np.where(used, self.variance / illumination**2, 0)
                 noise2 = noise.sum(axis=0) / count**2
-                error2 = np.maximum(error2, noise2)
-            share = np.nan_to_num(noise2 / error2, nan=1.0)
+                error2 = (
+                    np.maximum(error2, noise2) if scatter is None else (error2 + noise2)
+                )
         few = count < max(1, 0.2 * np.max(count))
         # A lamp without any noise is followed to a millionth.
         error = np.sqrt(error2) + 1e-6 * np.abs(mean)
-        return np.where(few, np.nan, mean), np.where(few, np.nan, error), share
+        return np.where(few, np.nan, mean), np.where(few, np.nan, error)
+
+    def noise(self, expected: Array) -> Array | None:
+        """
+        Variance of the light of each pixel, where so much is expected.
+
+        By chance dark pixels have small variances of their own, so that they would
+        weigh more than others, and seem to be many standard deviations off.
+        """
+        if self.variance is None:
+            return None
+        lit = np.where(self.lit, expected, np.nan)
+        known = self.lit.any(axis=0)
+        level = np.full(expected.shape[1], np.nan)
+        level[known] = np.nanmedian(lit[:, known], axis=0)
+        return np.asarray(self.typical_variance() * expected / level)
 
     def typical_variance(self) -> Array:
         """Median of the variance along the slit, for each column."""
@@ -276,41 +352,45 @@ class _Light:
         """Signal to noise of a pixel of each column; infinite without a variance."""
         if self.variance is None:
             return np.full(self.image.shape[1], np.inf)
-        signal = np.nanmean(np.where(self.lit, expected, np.nan), axis=0)
+        lit = np.where(self.lit, expected, 0)
+        signal = lit.sum(axis=0) / np.maximum(self.lit.sum(axis=0), 1)
         return np.asarray(signal / np.sqrt(self.typical_variance()))
 
     def pixel_variance(
-        self, divisor: Array, response: Response, share: Array
+        self, divisor: Array, expected: Array, of_models: Array
     ) -> Array | None:
         """
-        Variance of the pixels once they are divided by the models.
+        Variance of the pixels, of which the models have a relative one.
 
         A model has taken part of the noise of the pixels that it was fitted to, which
         makes them less noisy, and of their sensitivity, which makes it an error.
         """
-        if self.variance is None:
+        noise = self.noise(expected)
+        if noise is None:
             return None
-        # By chance dark pixels have small variances of their own, so that they would
-        # seem to be many standard deviations off.
-        lit = np.where(self.lit, divisor, np.nan)
-        known = self.lit.any(axis=0)
-        level = np.full(divisor.shape[1], np.nan)
-        level[known] = np.nanmedian(lit[:, known], axis=0)
-        noise = np.fmax(self.variance, self.typical_variance() * divisor / level)
-        own = response.relative_variance * divisor**2 * (1 - 2 * share)
+        scatter = self.scatter(expected)
+        relative = noise / expected**2
+        share = relative / np.maximum(relative + scatter, 1e-30)
+        noise = np.fmax(np.asarray(self.variance), noise)
+        own = of_models * divisor**2 * (1 - 2 * share)
         return np.asarray(np.maximum(noise + own, 0.1 * noise))
 
+    def scatter(self, expected: Array) -> Array:
+        """Variance of the sensitivity of the pixels of each column."""
+        noise = self.noise(expected)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = self.image / expected
+            noise = None if noise is None else noise / expected**2
+        return pixel_scatter(relative, noise, self.usable & (expected > 0))
 
-def _light_of_slit(image: Array, variance: Array | None, edge_margin: float) -> _Light:
-    lower, upper = fit_slit_edges(image)
-    # A margin must not leave less than most of a narrow slit.
-    margin = min(edge_margin, max(float(np.median(upper - lower)) / 6, 0.5))
-    row = np.arange(image.shape[0])[:, None]
-    lit = (row - lower > margin - 0.5) & (upper - row > margin - 0.5)
-    # Without a dark border the light does not end there, so nothing is cut off.
-    lit |= (lower <= -0.5) & (row - lower <= margin)
-    lit |= (upper >= image.shape[0] - 0.5) & (upper - row <= margin)
-    light = _Light(image, variance, lower, upper, lit)
+
+def _light_of_slit(
+    image: Array, variance: Array | None, gap: Mask, edge_margin: float
+) -> _Light:
+    slit = lit_slit(image, edge_margin)
+    light = _Light(
+        image, variance, slit.lower, slit.upper, slit.lit & ~gap, gap, slit.position
+    )
     if not light.usable.any():
         msg = "no part of the flat is lit"
         raise ValueError(msg)
@@ -319,24 +399,67 @@ def _light_of_slit(image: Array, variance: Array | None, edge_margin: float) -> 
 
 def _fit_models(
     light: _Light, knot_spacing: float, degree: tuple[int, int]
-) -> tuple[FlatModel, Response, Array]:
-    """Fit response and illumination in turn; with how much of its error is noise."""
-    rows = int(np.median(light.lit.sum(axis=0)))
-    degree = (min(degree[0], rows - 1), degree[1])
+) -> tuple[Illumination, Response]:
+    """Fit response and illumination in turn, by the noise and the scatter of pixels."""
     illumination = np.ones(light.image.shape)
-    for last in (False, False, False, True):
-        mean, error, share = light.columns(illumination)
-        response = fit_response(mean, error, knot_spacing=knot_spacing)
-        if not last:
-            illumination = _fit_illumination(light, response, degree)
-    model = FlatModel(
-        response=response.values,
-        relative_variance=response.relative_variance,
-        illumination=illumination,
-        lower=light.lower,
-        upper=light.upper,
+    scatter = None
+    for _ in range(_ROUNDS):
+        mean, error = light.columns(illumination, scatter)
+        response = _fit_response(mean, error, light.gap, knot_spacing)
+        # Columns that the response does not follow say nothing about the slit.
+        usable = light.usable & ~response.dark & ~response.missed
+        if not usable.any():
+            usable = light.usable & ~response.dark
+        expected = response.values * illumination
+        scatter = light.scatter(expected)
+        noise = light.noise(expected)
+        model = fit_illumination(
+            light.image / response.values,
+            None if noise is None else noise / response.values**2 + scatter,
+            usable,
+            light.position,
+            degree,
+        )
+        illumination = model.values
+    mean, error = light.columns(illumination, scatter)
+    return model, _fit_response(mean, error, light.gap, knot_spacing)
+
+
+def _fit_response(
+    mean: Array, error: Array, gap: Mask, knot_spacing: float
+) -> Response:
+    """Fit the response on each side of gaps."""
+    if not gap.any():
+        return fit_response(mean, error, knot_spacing=knot_spacing)
+    ends = np.flatnonzero(np.diff(np.concatenate([[True], gap, [True]]).astype(int)))
+    parts, failure = [], None
+    for first, last in zip(ends[::2], ends[1::2], strict=True):
+        columns = slice(int(first), int(last))
+        try:
+            found = fit_response(
+                mean[columns], error[columns], knot_spacing=knot_spacing
+            )
+        except ValueError as err:
+            failure = err
+        else:
+            parts.append((columns, found))
+    if not parts:
+        raise failure or ValueError("gaps cover all of the flat")
+    whole = Response(
+        np.full(mean.size, np.nan),
+        np.zeros(mean.size),
+        np.zeros(mean.size, np.bool_),
+        ~gap,
     )
-    return model, response, share
+    for columns, found in parts:
+        whole.values[columns] = found.values
+        whole.relative_variance[columns] = found.relative_variance
+        whole.missed[columns] = found.missed
+        whole.dark[columns] = found.dark
+    known = np.isfinite(whole.values)
+    x = np.arange(mean.size)
+    values = np.interp(x, x[known], whole.values[known])
+    return replace(whole, values=values)
 
 
 def _mask_or_none(mask: Mask | None, shape: tuple[int, ...]) -> Mask:
@@ -379,62 +502,3 @@ def _divide(
         weak=none,
         missed=none,
     )
-
-
-def _fit_illumination(
-    light: _Light, response: Response, degree: tuple[int, int]
-) -> Array:
-    """Fit a polynomial in the position on the slit and along the dispersion."""
-    nx = light.image.shape[1]
-    position, along = light.position, np.linspace(-1, 1, nx)
-    # Columns that the response does not follow say nothing about the slit.
-    usable = light.usable & ~response.dark & ~response.missed
-    if not usable.any():
-        usable = light.usable & ~response.dark
-    image = light.image / response.values
-    block = max(1, nx // _BLOCKS)
-    points = []
-    for start in range(0, nx, block):
-        columns = slice(start, start + block)
-        # Means over a few columns: enough pixels to forget single bad ones. They are
-        # weighted by the light there, and have the mean position of what they hold.
-        weight = np.where(usable[:, columns], response.values[columns], 0)
-        rows = weight.sum(axis=1) > 0
-        weight = weight[rows]
-        total = weight.sum(axis=1)
-        values = np.where(weight > 0, image[rows][:, columns], 0)
-        points.append(
-            np.column_stack(
-                [
-                    (weight * position[rows][:, columns]).sum(axis=1) / total,
-                    (weight * along[columns]).sum(axis=1) / total,
-                    (weight * values).sum(axis=1) / total,
-                    np.sqrt(total),
-                ]
-            )
-        )
-    s, t, value, scale = np.concatenate(points).T
-    basis = _basis(s, t, degree)
-    good = np.ones(value.size, np.bool_)
-    for _ in range(3):
-        w = scale[good, None]
-        answer, *_ = np.linalg.lstsq(basis[good] * w, value[good] * w[:, 0], rcond=None)
-        residual = (value - basis @ answer) * scale
-        sigma = 1.4826 * float(np.median(np.abs(residual[good])))
-        good = np.abs(residual) <= max(5 * sigma, 1e-9)
-    # The coefficients of each column, and then the polynomial along it, whose mean
-    # along the slit is 1.
-    terms = np.insert(answer, 1, np.zeros(degree[1])).reshape(-1, degree[1] + 1)
-    terms /= terms[0, 0]
-    each = np.polynomial.legendre.legval(along, terms.T)
-    model = np.polynomial.legendre.legval(
-        np.clip(position, -1, 1), each[:, None, :], tensor=False
-    )
-    return np.maximum(np.asarray(model, np.float64), 0.05)
-
-
-def _basis(s: Array, t: Array, degree: tuple[int, int]) -> Array:
-    """Legendre terms of `degree`, less those of t alone, which are the response's."""
-    terms = np.polynomial.legendre.legvander2d(s, t, list(degree))
-    along_only = np.arange(1, degree[1] + 1)
-    return np.asarray(np.delete(terms, along_only, axis=-1), np.float64)

@@ -36,6 +36,10 @@ _SURE = 6.0
 _PER_LINE = 0.8
 """How large the evidence is at least for each good line; of right ones, 1.2 to 4."""
 
+_PER_LINE_EVERYWHERE = 0.5
+_PER_THIRD = 3.0
+"""The same, if each third of the lines has such an evidence; dense lists tell less."""
+
 _RIVAL = 10.0
 """How much the evidence is larger than that of any other solution."""
 
@@ -94,6 +98,8 @@ class Identification:
         Those of them that nothing is known to shift; the others only hold the ends.
     why_not : list of str
         Why a line is not used; an empty text where it is.
+    variance : ndarray of float, shape (n,)
+        Variances of the centres of lines, as the fit has taken them [pixel^2].
     fit : DispersionFit
         The solution.
     length : int
@@ -107,6 +113,7 @@ class Identification:
     used: Mask
     clear: Mask
     why_not: list[str]
+    variance: Array
     fit: DispersionFit
     length: int
     evidence: Mapping[str, float]
@@ -170,7 +177,7 @@ class Identification:
         try:
             other = fit_dispersion(
                 self.lines.pixel[use], self.wavelengths[use],
-                np.full(int(use.sum()), max(self.fit.rms, 1e-9) ** 2),
+                self.variance[use] * float(np.median(self.dispersion)) ** 2,
                 domain=self.fit.domain[:2], kind=self.fit.kind,
                 order=self.fit.order + 1,
             )  # fmt: skip
@@ -272,8 +279,8 @@ def solve_identified(
         msg = f"{len(x)} identified lines are too few for a solution"
         raise DoubtfulSolutionError(msg)
     dispersion = abs(w[-1] - w[0]) / max(abs(x[-1] - x[0]), 1e-9)
-    sigma2 = lines.error[use] ** 2 + np.where(blend[use] < _BLEND, 0, blend[use]) ** 2
-    variance = dispersion**2 * (sigma2 + _SYSTEMATIC**2)
+    sigma2 = lines.error**2 + blend**2 + _SYSTEMATIC**2
+    variance = dispersion**2 * sigma2[use]
     try:
         if order is None:
             fit = best_order(x, w, variance, domain=domain, kind=kind)
@@ -291,7 +298,7 @@ def solve_identified(
     ]
     return Identification(
         lines=lines, wavelengths=wavelengths, used=used, clear=used & (blend < _BLEND),
-        why_not=why, fit=fit, length=length, evidence={},
+        why_not=why, variance=sigma2, fit=fit, length=length, evidence={},
     )  # fmt: skip
 
 
@@ -315,6 +322,7 @@ def _blend_shifts(lines: Lines, wavelengths: Array, listed: LineList) -> Array:
     disp = float(np.median(np.abs(np.gradient(w, x))))
     reach = _UNRESOLVED * lines.width * disp
     strengths = listed.strengths
+    typical = float(np.median(lines.peak[known]))
     for i, wavelength in zip(known, w, strict=True):
         first, last = np.searchsorted(
             listed.wavelengths, [wavelength - reach, wavelength + reach]
@@ -324,9 +332,10 @@ def _blend_shifts(lines: Lines, wavelengths: Array, listed: LineList) -> Array:
         if not other.any():
             continue
         off = (near[other] - wavelength) / disp
-        weight, own = np.ones(len(off)), 1.0
+        # Where strengths are not known, hidden lines are such as others of the arc; one
+        # that is brighter than a line would be taken for it.
+        weight, own = np.full(len(off), min(typical, lines.peak[i])), lines.peak[i]
         if strengths is not None:
-            # Where a strength is not known, the lines may be as strong as each other.
             owns = strengths[first:last][near == wavelength]
             others = strengths[first:last][other]
             if owns.size and np.isfinite(owns).all() and np.isfinite(others).all():
@@ -389,7 +398,8 @@ def _check(found: Identification, match: Match, good: int, max_error: float) -> 
     known = int((np.isfinite(found.wavelengths) & found.lines.good).sum())
     within = _within_list(found)
     reasons = []
-    if match.evidence < max(match.tried + _SURE, _PER_LINE * good):
+    per_line = _PER_LINE if match.weakest < _PER_THIRD else _PER_LINE_EVERYWHERE
+    if match.evidence < max(match.tried + _SURE, per_line * within):
         reasons.append("other lines would agree as well by chance")
     elif match.evidence < match.rival + _RIVAL:
         reasons.append("another solution is nearly as good")

@@ -53,7 +53,7 @@ def fit_response(mean: Array, error: Array, *, knot_spacing: float = 30.0) -> Re
     told. One or two columns that are off are those of the detector, and are left out.
     The errors are those of the columns, raised to the scatter from column to column.
     """
-    from scipy.ndimage import binary_opening
+    from scipy.ndimage import binary_opening, binary_propagation
 
     x = np.arange(mean.size, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -84,6 +84,9 @@ def fit_response(mean: Array, error: Array, *, knot_spacing: float = 30.0) -> Re
     # Fewer than three columns in a row that are off are those of the detector.
     wide = binary_opening((np.abs(off) > _LIMIT) & usable, np.ones(3))
     missed = short[where] | wide
+    # What is off beside an edge is so because of it, be it a single column.
+    beside = missed | (usable & (np.abs(off) > _LIMIT / 2))
+    missed = np.asarray(binary_propagation(missed, np.ones(5), beside), np.bool_)
     # Between two fringes are fringes.
     missed = _without_gaps(missed, round(knot_spacing)) & usable
     # Beyond the light the response stays as it is at its end.

@@ -1,12 +1,21 @@
 """Where a slit begins and ends on the detector."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fit_slit_edges"]
+__all__ = ["LitSlit", "fit_slit_edges", "likely_dispersion_axis", "lit_slit"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+
+_MUCH = 0.4
+"""Light that changes by less [logarithm] may do so along a slit."""
+
+_SHARP = 0.1
+"""Beside a sharp edge, pixels differ by less than this part of the light."""
 
 
 def fit_slit_edges(
@@ -71,18 +80,141 @@ def fit_slit_edges(
     return edges[0], edges[1]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LitSlit:
+    """
+    The part of a frame that a slit lights.
+
+    Parameters
+    ----------
+    lower, upper : ndarray of float, shape (nx,)
+        Edges of the slit [pixel].
+    lit : ndarray of bool, shape (ny, nx)
+        Pixels that are within, by a margin.
+    position : ndarray of float, shape (ny, nx)
+        Place between the edges less the margin, from -1 to 1, which follows a tilt.
+    """
+
+    lower: Array
+    upper: Array
+    lit: Mask
+    position: Array
+
+
+def lit_slit(image: Array, margin: float) -> LitSlit:
+    """
+    Find the pixels that a slit lights.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (ny, nx)
+        Light with the slit along axis 0; NaN where a pixel is bad.
+    margin : float
+        Pixels nearer than this to the edge do not count [pixel]; at most a sixth of a
+        narrow slit.
+
+    Returns
+    -------
+    LitSlit
+        The pixels; where light reaches the border of the frame there is no margin.
+
+    Raises
+    ------
+    ValueError
+        If no part is lit.
+    """
+    lower, upper = fit_slit_edges(image)
+    # A margin must not leave less than most of a narrow slit.
+    margin = min(margin, max(float(np.median(upper - lower)) / 6, 0.5))
+    row = np.arange(image.shape[0])[:, None]
+    lit = (row - lower > margin - 0.5) & (upper - row > margin - 0.5)
+    # Without a dark border the light does not end there, so nothing is cut off.
+    reaches = [lower <= -0.5, upper >= image.shape[0] - 0.5]
+    lit |= reaches[0] & (row - lower <= margin)
+    lit |= reaches[1] & (upper - row <= margin)
+    first = np.where(reaches[0], lower, lower + margin - 0.5)
+    last = np.where(reaches[1], upper, upper - margin + 0.5)
+    return LitSlit(
+        lower=lower,
+        upper=upper,
+        lit=np.asarray(lit),
+        position=np.asarray((2 * row - first - last) / (last - first)),
+    )
+
+
+def likely_dispersion_axis(flat: npt.ArrayLike) -> int | None:
+    """
+    Tell along which axis the spectra of a flat lie, where that is plain to see.
+
+    Parameters
+    ----------
+    flat : array_like, shape (ny, nx)
+        A flat; NaN where a pixel is bad.
+
+    Returns
+    -------
+    int or None
+        The axis of the array across which the light ends sharply, as it does at the
+        ends of a slit, if it does so across one only; where there is no such end, the
+        axis along which the light changes much more; None where neither tells it.
+    """
+    values = np.asarray(flat, np.float64)
+    sharp = [_has_sharp_edges(values.T), _has_sharp_edges(values)]
+    if sharp[0] != sharp[1]:
+        return int(sharp[1])
+    if sharp[0]:
+        return None
+    change = [_change_along(values), _change_along(values.T)]
+    for axis in (0, 1):
+        if change[axis] > max(_MUCH, 3 * change[1 - axis]):
+            return axis
+    return None
+
+
+def _has_sharp_edges(values: Array, block: int = 64) -> bool:
+    """Whether the light along axis 0 ends within a few pixels, in most blocks."""
+    n = len(values)
+    found = []
+    for start in range(0, values.shape[1], block):
+        columns = values[:, start : start + block]
+        lower, upper = _edges_of(columns, 0.5)
+        if not np.isfinite(lower):
+            continue
+        profile = _median_of_rows(columns)
+        is_sharp = False
+        for edge, inwards in ((lower, 1), (upper, -1)):
+            out, into = round(edge - 2 * inwards), round(edge + 3 * inwards)
+            if 0 <= out < n and 0 <= into < n:
+                is_sharp |= bool(profile[out] < 0.2 * profile[into])
+        found.append(is_sharp)
+    return bool(found) and float(np.mean(found)) > 0.5
+
+
+def _change_along(values: Array) -> float:
+    """By how much the light changes along axis 0 [natural logarithm]."""
+    profile = _median_of_rows(values)
+    low, high = np.percentile(profile, [5, 95])
+    return float(np.log(high / max(low, 1e-3 * high))) if high > 0 else 0.0
+
+
+def _median_of_rows(columns: Array) -> Array:
+    """Median of each row; where all of it is bad, between its neighbours."""
+    good = np.isfinite(columns).any(axis=1)
+    rows = np.arange(len(columns))
+    if not good.any():
+        return np.zeros(len(columns))
+    known = np.nanmedian(columns[good], axis=1)
+    return np.asarray(np.interp(rows, rows[good], known))
+
+
 def _edges_of(columns: Array, level: float) -> tuple[float, float]:
     """Find the edges in some columns; NaN where nothing is lit."""
-    good = np.isfinite(columns).any(axis=1)
-    if not good.any():
+    if not np.isfinite(columns).any():
         return np.nan, np.nan
-    profile = np.full(len(columns), np.nan)
-    profile[good] = np.nanmedian(columns[good], axis=1)
-    rows = np.arange(len(columns))
-    profile = np.interp(rows, rows[good], profile[good])
+    profile = _median_of_rows(columns)
     # A slit has at least four lit rows, of which single ones may be too bright.
     bright = np.sort(profile)[-4] if len(profile) > 80 else np.percentile(profile, 95)
-    dark = np.percentile(profile, 2)
+    dark = float(np.percentile(profile, 2))
     if bright <= 0 or not np.isfinite(bright):
         return np.nan, np.nan
     # A frame that is lit all over has no dark level beside the slit.
@@ -94,12 +226,25 @@ def _edges_of(columns: Array, level: float) -> tuple[float, float]:
     first, last = middle
     lower, upper = -0.5, len(profile) - 0.5
     if first > 0:
-        below, above = profile[first - 1], profile[first]
-        lower = first - 1 + (limit - below) / (above - below)
+        lower = _edge(profile, first, dark, limit)
     if last < len(profile) - 1:
-        above, below = profile[last], profile[last + 1]
-        upper = last + (above - limit) / (above - below)
-    return float(lower), float(upper)
+        end = len(profile) - 1
+        upper = end - _edge(profile[::-1], end - last, dark, limit)
+    return lower, upper
+
+
+def _edge(profile: Array, first: int, dark: float, limit: float) -> float:
+    """Find where the light begins that `first` is the first row above the limit of."""
+    below, above = profile[first - 1], profile[first]
+    edge = float(first - 1 + (limit - below) / (above - below))
+    if first < 2 or first + 3 > len(profile):
+        return edge
+    outside, inside, further = profile[[first - 2, first + 1, first + 2]]
+    height = inside - dark
+    if abs(further - inside) < _SHARP * height and outside - dark < _SHARP * height:
+        # All of a sharp edge is in two pixels, and what these have tells its place.
+        edge = float(first + 0.5 - (below + above - 2 * dark) / height)
+    return edge
 
 
 def _longest_run(lit: Mask) -> tuple[int, int] | None:

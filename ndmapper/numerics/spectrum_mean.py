@@ -28,6 +28,7 @@ class SpectrumMean:
     variance: Array
     common: Array  # relative standard deviation
     count: npt.NDArray[np.intp]
+    patterns: list[Array]  # standard deviations by pixel of each master
 
 
 def running_median(values: Array, good: Mask, window: int = _WINDOW) -> Array:
@@ -109,6 +110,7 @@ def weighted_mean(
     *,
     common: Array,
     groups: Sequence[int],
+    patterns: Sequence[Array] = (),
 ) -> SpectrumMean:
     """
     Average spectra by weights that do not depend on what a pixel happened to count.
@@ -124,6 +126,10 @@ def weighted_mean(
         Relative standard deviation that spectra of a group share.
     groups : sequence of int
         The group of each spectrum.
+    patterns : sequence of ndarray, shape (spectra, rows, n)
+        For each master, such as a flat, what its pixels of a number of rows add to each
+        spectrum [standard deviation], with its sign: pixels are independent, and one
+        adds the same multiple of its deviation to all spectra.
 
     Returns
     -------
@@ -143,12 +149,16 @@ def weighted_mean(
         members = np.array([one == group for one in groups])[:, np.newaxis] & used
         share = np.where(members, weights * np.where(members, common, 0.0), 0.0)
         relative += share.sum(axis=0) ** 2
+    kept = np.where(used, weights, 0.0)
+    shared = [np.einsum("in,irn->rn", kept, pattern) for pattern in patterns]
+    own += sum((one**2).sum(axis=0) for one in shared)
     empty = total <= 0
     return SpectrumMean(
         values=np.where(empty, np.nan, mean),
         variance=np.where(empty, np.nan, own + relative * mean**2),
         common=np.where(empty, np.nan, np.sqrt(relative)),
         count=used.sum(axis=0),
+        patterns=shared,
     )
 
 
@@ -164,7 +174,7 @@ def _median(values: Array, good: Mask) -> Array:
 def _without_level(values: Array, middle: Array, good: Mask) -> Array:
     """Subtract the median spectrum, at the level that each spectrum has around."""
     known = np.nan_to_num(middle)
-    kernel = np.ones(min(2 * _WINDOW + 1, 2 * (middle.size // 2) + 1))
+    kernel = np.ones(min(2 * _WINDOW + 1, 2 * ((middle.size - 1) // 2) + 1))
     result = np.full(values.shape, np.nan)
     for number, row in enumerate(values):
         use = good[number]

@@ -18,7 +18,10 @@ Array = npt.NDArray[Any]
 
 _COLOURS = ("#ff2a1a", "#ffb000", "#00c8ff", "#8a5cff", "#33d17a", "#ff6ad5", "#c9a26b")
 _SIZE = 3.2  # of one panel [inch]
-_WIDE = 9.0  # of that of a spectrum
+_WIDE = 8.0  # of that of a spectrum, or of a wide image
+_LONG = 2.5  # so many times its height a wide image is wide
+# Room for ticks, labels and titles [inch]
+_LEFT, _RIGHT, _ABOVE, _BELOW, _TITLE = 0.75, 0.15, 0.25, 0.4, 0.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +124,7 @@ def _draw_line(axis: Any, panel: Panel, bad: npt.NDArray[np.bool_]) -> None:
     if panel.error is not None:
         axis.fill_between(
             x, panel.values - panel.error, panel.values + panel.error,
-            color="0.8", step="mid", linewidth=0,
+            color="#a9c7ea", step="mid", linewidth=0,
         )  # fmt: skip
     for number, where in enumerate(panel.marks.values()):
         axis.plot(x[where], panel.values[where], ".", color=_colour(number))
@@ -175,23 +178,50 @@ def draw_figure(panels: Sequence[Panel], figure: Any, title: str = "") -> Any:
     if not panels:
         msg = f"there are no images to draw{' in ' + title if title else ''}"
         raise ShapeError(msg)
-    # Spectra are wide, and compared when they are one above the other.
-    is_spectra = all(panel.values.ndim == 1 for panel in panels)
-    columns = 1 if is_spectra else math.ceil(math.sqrt(len(panels)))
-    rows = math.ceil(len(panels) / columns)
-    size = max(_SIZE, 2 * _SIZE / columns)
-    wide = _WIDE if is_spectra else columns * size
-    high = _WIDE / 4 if is_spectra else size
-    figure.set_size_inches(wide, rows * high + 0.3)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, panel in zip(axes, panels, strict=False):
-        draw_panel(axis, panel)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
+    rows = _rows_of(panels)
+    sizes = {id(panel): _size(panel, len(rows[0])) for panel in panels}
+    heights = [max(sizes[id(panel)][1] for panel in row) for row in rows]
+    wide = max(sum(sizes[id(p)][0] + _LEFT + _RIGHT for p in row) for row in rows)
+    lower = sum(heights) + len(rows) * (_BELOW + _ABOVE) + (_TITLE if title else 0.0)
+    figure.set_size_inches(wide, lower)
     if title:
-        figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.tight_layout(pad=0.5)
+        place = 1 - 0.5 * _TITLE / lower
+        figure.suptitle(title, y=place, va="center", fontsize=10, parse_math=False)
+        lower -= _TITLE
+    inches = np.tile([wide, figure.get_figheight()], 2)
+    # The places are known, and need not be found by drawing all of it first.
+    for row, high in zip(rows, heights, strict=True):
+        lower -= high + _ABOVE
+        left = 0.0
+        for panel in row:
+            left += _LEFT
+            box = np.array([left, lower, sizes[id(panel)][0], high])
+            draw_panel(figure.add_axes(tuple(box / inches)), panel)
+            left += box[2] + _RIGHT
+        lower -= _BELOW
     return figure
+
+
+def _rows_of(panels: Sequence[Panel]) -> list[Sequence[Panel]]:
+    """Put panels into rows: what is wide in one of its own, so that columns compare."""
+    if any(_is_wide(panel) for panel in panels):
+        return [[panel] for panel in panels]
+    columns = math.ceil(math.sqrt(len(panels)))
+    return [panels[n : n + columns] for n in range(0, len(panels), columns)]
+
+
+def _is_wide(panel: Panel) -> bool:
+    ny, nx = panel.values.shape if panel.values.ndim == 2 else (0, 1)
+    return bool(nx > _LONG * ny)
+
+
+def _size(panel: Panel, columns: int) -> tuple[float, float]:
+    """Give width and height of a panel in a row of so many [inch]."""
+    if not _is_wide(panel):
+        size = max(_SIZE, 2 * _SIZE / columns)
+        return size, size
+    ny, nx = panel.values.shape if panel.values.ndim == 2 else (0, 1)
+    return _WIDE, max(_WIDE * ny / nx, _WIDE / 5)
 
 
 def picture(panels: Sequence[Panel], title: str = "", *, dpi: float = 100) -> bytes:

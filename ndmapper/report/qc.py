@@ -1,10 +1,24 @@
-"""Tables of the QC values and figures that steps recorded."""
+"""Tables of the QC values and figures that steps recorded, or recipes wrote."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Figure", "Number", "collect_figures", "collect_numbers", "number_text"]
+__all__ = [
+    "Figure",
+    "Number",
+    "collect_figures",
+    "collect_numbers",
+    "number_text",
+    "numbers_in_header",
+]
+
+_OF_RECIPES = "ESO QC "
+"""Begins the keywords of what recipes of ESO's pipelines measure."""
+
+_DETAIL = re.compile(r"\b(?:SLICE|INPUT|POS|FWHM|NDET|NMATCH)\d+\b")
+"""Words of keywords for each slice, input or source, of which there are many."""
 
 Row = Mapping[str, Any]
 
@@ -47,6 +61,21 @@ def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
             value, unit = pair.get("value"), pair.get("unit")
             found.append(Number(row["product"], row["step"], name, value, unit))
     return found
+
+
+def numbers_in_header(
+    product: str, step: str, header: Mapping[str, Any], *, details: bool = False
+) -> list[Number]:
+    """
+    List the QC values that a recipe wrote into the header of its product.
+
+    Those for each slice, input or source are left out unless `details` are wanted.
+    """
+    return [
+        Number(product, step, key.removeprefix(_OF_RECIPES), header[key], None)
+        for key in header
+        if key.startswith(_OF_RECIPES) and (details or not _DETAIL.search(key))
+    ]
 
 
 def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:

@@ -54,9 +54,13 @@ class LocalService:
     def frames(self) -> list[Frame]:
         """All raw frames of the folders."""
         folders = self._folders()
-        if self.survey is not None:
-            return frames_of_survey(self.survey, folders)
         frames: dict[str | Path, Frame] = {}
+        if self.survey is not None:
+            listed = frames_of_survey(self.survey, folders)
+            # It says which frames of its folder count, and nothing of other folders.
+            surveyed = {frame.folder.resolve() for frame in listed}
+            folders = [f for f in folders if f.resolve() not in surveyed]
+            frames = {f.path if f.is_processed else f.name: f for f in listed}
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
                 # Names must be unique, or a frame would count twice in a set.

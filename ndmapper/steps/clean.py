@@ -19,7 +19,7 @@ from ndmapper.steps.record.freshness import find_input, references_of
 __all__ = ["Candidate", "Keep", "find_removable", "finish_removals", "remove"]
 
 Keep = Literal["final", "calibs", "none"]
-"""What is kept: only products of which no other is made, calibrations as well, or none."""
+"""What is kept: what no other product is made of, calibrations as well, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,3 +200,31 @@ def test_why_of_an_input_without_a_digest_says_so(command, forge, product, diges
     assert (
         "input x.fits has no digest in the record" in command("why", "other.fits").out
     )
+
+
+def test_qc_of_recipes_is_in_headers(command, folder):
+    def product(name, cards):
+        row = {
+            "schema": 1, "step": "bias", "product": name, "key": name, "inputs": [],
+            "calibrations": {}, "references": {}, "run": {},
+        }  # fmt: skip
+        hdu = fits.PrimaryHDU(np.zeros(2))
+        for key, value in cards.items():
+            hdu.header[f"HIERARCH ESO QC {key}"] = value
+        hdu.writeto(name)
+        with (folder / name).open("ab") as stream:
+            stream.write(encode([row]))
+        return name
+
+    name = product("a.fits", {"BIAS MASTER1 RON": 2.5, "FLAT SLICE7 RMS": 0.1})
+    numbers = command("qc", "--json", name).json["numbers"]
+    assert [(n["step"], n["name"], n["value"]) for n in numbers] == [
+        ("bias", "BIAS MASTER1 RON", 2.5)
+    ]
+    numbers = command("qc", "--json", "--details", name).json["numbers"]
+    assert [n["name"] for n in numbers] == ["BIAS MASTER1 RON", "FLAT SLICE7 RMS"]
+    # Many numbers are below each other.
+    name = product("b.fits", {f"X{n} RMS": float(n) for n in range(13)})
+    lines = command("qc", name).out.splitlines()
+    assert lines[1].split() == ["number", name]
+    assert lines[3].split() == ["X1", "RMS", "1"]

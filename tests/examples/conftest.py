@@ -28,6 +28,7 @@ def kast_night(tmp_path_factory, run_example, real_data):
 @pytest.fixture(
     params=[
         "demo_night.py", "four_engines.py", "imaging_night.py", "kast_longslit.py",
+        "slit_night.py",
     ]
 )  # fmt: skip
 def example(request):

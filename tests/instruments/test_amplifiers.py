@@ -1,6 +1,7 @@
 """Sections and numbers of amplifiers, as cameras write them."""
 
 import pytest
+from astropy.io import fits
 
 from ndmapper import instruments
 from ndmapper.errors import InstrumentError
@@ -244,3 +245,14 @@ def test_star_in_a_table_is_the_whole_axis(tmp_path):
 )
 def test_section_that_a_table_describes_is_known(template, section, same):
     assert is_section_of(template, section) == same
+
+
+def test_keys_without_that_of_the_section_are_said_to_lack_it(tmp_path):
+    path = tmp_path / "mycam.toml"
+    path.write_text(
+        'schema = 1\n[applies]\nINSTRUME = "X"\n[amplifier_keys]\ngain = "G"\n'
+    )
+    why = instruments.load(path).why_no_amplifier(fits.Header({"G": 1.0}))
+    assert "[amplifier_keys]" in why
+    assert 'data = "DATASEC"' in why
+    assert "neither" not in why

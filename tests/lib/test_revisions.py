@@ -581,6 +581,17 @@ def means_of_spectra(folder):
     df.save()
     yield spec.combine_spectra(names, combined="a.fits")
     yield spec.combine_spectra(names, combined="b.fits", step=3.25, scale="median")
+    frame = flat_fielded(slit_frame("slit.fits"))
+    names = [
+        str(
+            spec.extract_spectra(
+                frame, trace=None, wavelengths="waves.fits", method=method,
+                out_names=f"{method}.fits",
+            ).filename
+        )
+        for method in ("boxcar", "optimal")
+    ]  # fmt: skip
+    yield spec.combine_spectra(names, combined="c.fits")
 
 
 def absorption(folder):
@@ -625,6 +636,29 @@ def without_slit_sky(folder):
     yield spec.subtract_sky(name, wavelengths="waves.fits", windows=windows)
 
 
+def lit_frame(name, cards=()):
+    """Write a slit of 30 rows, of uneven light, and scattered light beside it."""
+    y, x = np.mgrid[0:40, 0:128]
+    light = np.round((4000 + 8 * x) * (1 - 0.0004 * (y - 18) ** 2))
+    data = np.where((y >= 5) & (y < 35), light, 20 + x // 16) + (7 * x + 5 * y) % 16
+    ndd = NDLater(data.astype(np.float64), variance=data + 16.0, unit="electron")
+    ndd.meta.update(cards)
+    DataFile(name, mode="new", data=[ndd]).save()
+    return name
+
+
+def lit_slit(folder):
+    name = lit_frame("x.fits", {"APPFLAT": 1})
+    words = {"slit_degree": 2, "slit_degree_along": 1, "wavelengths": None}
+    yield spec.make_slit_illumination([name], illumination="i.fits", **words)
+
+
+def without_scattered(folder):
+    name = lit_frame("x.fits")
+    words = {"windows": [(1, 4), (37, 40)], "degree_along": 1}
+    yield spec.subtract_scattered_light(name, flat=None, **words)
+
+
 def rectified(folder):
     yield spec.rectify_wavelength(slit_frame("x.fits"), wavelengths="waves.fits")
 
@@ -640,6 +674,16 @@ def extracted(folder):
             name, trace=None, wavelengths="waves.fits", method=method,
             background="constant", out_names=f"{method}.fits",
         )  # fmt: skip
+    yield spec.extract_spectra(flat_fielded(name), trace=None)
+
+
+def flat_fielded(name):
+    """Divide a frame by a flat, whose noise its spectra have as well."""
+    pixels = 1 + 0.0137 * (np.indices((40, 64)).sum(0) % 3)
+    flat = NDLater(pixels, variance=1e-4 * pixels)
+    flat.meta["FLATNORM"] = "plain"
+    DataFile("flat.fits", mode="new", data=[flat]).save()
+    return ccd.apply_flat(name, flat="flat.fits")
 
 
 def tabulated(folder):
@@ -733,10 +777,12 @@ CASES = {
     "spec.correct_velocity": velocity,
     "spec.make_sensitivity": response,
     "spec.extract_spectra": extracted,
+    "spec.make_slit_illumination": lit_slit,
     "spec.make_telluric": absorption,
     "spec.make_wavelengths": wavelength_image,
     "spec.measure_sky": slit_sky,
     "spec.rectify_wavelength": rectified,
+    "spec.subtract_scattered_light": without_scattered,
     "spec.subtract_sky": without_slit_sky,
     "spec.tabulate_spectrum": tabulated,
     "spec.trace_spectra": traced,
@@ -758,6 +804,7 @@ def arrays_of(files):
         for ndd in DataFile(str(file)):
             variance = None if ndd.uncertainty is None else ndd.uncertainty.array
             yield from (("data", ndd.data), ("var", variance), ("flags", ndd.flags))
+            yield from ((name, ndd.extras[name].data) for name in ndd.extras)
 
 
 def outcome(files):

@@ -215,6 +215,73 @@ def test_normalise_flat_of_a_narrow_slit_has_pulls_of_width_one(half, level):
     assert np.concatenate(pulls).std() == pytest.approx(1, abs=0.04)
 
 
+def tilted(half, tilt, *, sharp, level, seed):
+    """Five frames of a lamp behind a slit that is tilted, in 300 columns."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:40, :300]
+    position = (y - 20 - tilt * (x / 300 - 0.5)) / half
+    inside = (1 - np.abs(position)) * half + 0.5
+    lit = inside > 0.5 if sharp else np.clip(inside, 0, 1)
+    pixels = rng.normal(1, 0.01, lit.shape)
+    mean = level * (1 + 0.1 * position - 0.05 * position**2) * lit * pixels
+    data = (rng.poisson(5 * mean) + rng.normal(0, 9, lit.shape)) / 5
+    return data, (np.maximum(data, 0) + 16) / 5, pixels, lit == 1
+
+
+@pytest.mark.parametrize("sharp", [True, False], ids=["pixels", "edge"])
+@pytest.mark.parametrize("tilt", [1, 2, -5])
+@pytest.mark.parametrize("half", [3, 6])
+def test_normalise_flat_of_a_tilted_narrow_slit_has_pulls_of_width_one(
+    half, tilt, sharp
+):
+    # The sensitivity of pixels scatters by four times their noise, so that it is most
+    # of the error of the models, of which these few pixels tell little.
+    pulls = []
+    for seed in range(4):
+        data, variance, pixels, lit = tilted(
+            half, tilt, sharp=sharp, level=30000, seed=seed
+        )
+        flat = normalise_flat(data, variance)
+        good = lit & ~flat.unlit
+        assert not (flat.weak | flat.missed | flat.low)[good].any()
+        pulls.append((flat.data - pixels)[good] / np.sqrt(flat.variance[good]))
+    # 5000 pixels or more: 1 per cent; those of a column share errors of the models, of
+    # some 40 parameters each time.
+    assert np.concatenate(pulls).std() == pytest.approx(1, abs=0.05)
+
+
+def test_normalise_flat_within_the_slit_ignores_light_beside():
+    data, variance, _, lit = lamp(np.ones(300), half=20)
+    other = data.copy()
+    other[:6] += 50000  # of another slit
+    alone = normalise_flat(data, variance)
+    flat = normalise_flat(other, variance, slit=slice(8, 55))
+    assert flat.unlit[:8].all()
+    assert flat.unlit[55:].all()
+    assert flat.model.lower == pytest.approx(alone.model.lower, abs=0.02)
+    good = lit & ~flat.unlit & ~alone.unlit
+    assert good.sum() == pytest.approx((lit & ~alone.unlit).sum(), abs=5)
+    np.testing.assert_allclose(flat.data[good], alone.data[good], rtol=1e-3)
+
+
+def test_normalise_flat_fits_the_chips_beside_a_gap_alone():
+    x = np.arange(900)
+    gap = (x >= 400) & (x < 430)
+    chips = np.where(gap, 0, np.where(x < 400, 1.0, 0.6))
+    data, variance, pixels, lit = lamp(chips)
+    flat = normalise_flat(data, variance, gap=gap)
+    assert flat.unlit[:, gap].all()
+    assert not flat.low[:, gap].any()
+    assert not flat.missed.any()
+    good = lit & ~flat.unlit
+    for columns in (slice(390, 400), slice(430, 440)):
+        ratio = (flat.data / pixels)[:, columns][good[:, columns]]
+        # 500 pixels of .003, and the error of the response at its end, .0005.
+        assert np.mean(ratio) == pytest.approx(1, abs=0.003)
+    across = normalise_flat(data.T, variance.T, gap=gap, dispersion_axis=0)
+    np.testing.assert_allclose(across.data.T, flat.data)
+
+
 def test_normalise_flat_of_little_light_is_weak():
     data, variance, _, lit = lamp(np.where(X < 100, 1e-4, 1.0))
     flat = normalise_flat(data, variance, least_signal_to_noise=20)

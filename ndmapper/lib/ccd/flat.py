@@ -18,12 +18,17 @@ from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.flagging import flags_with
-from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of
+from ndmapper.lib.spectrograph import (
+    Spectrograph,
+    SpectrographTable,
+    spectrograph_of,
+)
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.slit import likely_dispersion_axis
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
-__all__ = ["apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
+__all__ = ["SLIT_LIGHT", "apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +39,16 @@ _HOW = (
     "slit, which was the default before), or write it into the TOML of the instrument "
     "under [steps.make_flat]"
 )
+SLIT_LIGHT = "FLATSLIT"
+"""Card of a spectral flat, and of frames: whether it has the slit illumination."""
+
 _KINDS = ("pixel flat", "illumination")
 _SAME_GAIN = 1e-3
 _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 6})
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 7})
 def make_flat(
     files: DataFileList,
     *,
@@ -84,7 +92,7 @@ def make_flat(
         Pixels with a lower normalised value are flagged BAD, and 1 in the flat.
     dispersion_axis : {0, 1}, optional
         The axis of the array along which wavelength changes; by default that of the
-        spectrograph.
+        spectrograph, whose slit and gaps count as well.
     knot_spacing : float
         Distance of the knots of the response [pixel]. Where the lamp has an edge or a
         line, they are closer.
@@ -92,7 +100,9 @@ def make_flat(
         Degrees of the slit illumination along the slit and along the dispersion; that
         along a narrow slit is less than its number of pixels.
     keep_illumination : bool
-        Leave the slit illumination in the flat.
+        Leave the slit illumination in the flat, and with it what the tilt of the
+        spectrum of the lamp looks like. By default it is divided out, and
+        `make_slit_illumination` of `ndmapper.lib.spec` measures it.
     edge_margin : float
         Pixels nearer than this to the edge of the slit count as unlit [pixel]; at most
         a sixth of a narrow slit.
@@ -117,7 +127,8 @@ def make_flat(
     Raises
     ------
     ParameterError
-        If nothing says how to normalise, or there is no light.
+        If nothing says how to normalise, or there is no light; or if nothing states
+        the dispersion axis, and the light ends as at a slit along x.
     """
     if normalise is None:
         raise ParameterError(_HOW)
@@ -134,17 +145,18 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            axis = (
-                spectrograph_of(spectrograph, ndd).axis
-                if dispersion_axis is None
-                else dispersion_axis
-            )
+            geometry = _geometry(ndd, spectrograph, dispersion_axis)
+            axis = geometry.axis
+            along = ndd.shape[axis]
+            gap = geometry.in_gap(along)
             try:
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
                     mask=mask,
                     dispersion_axis=axis,
+                    slit=geometry.rows(ndd.shape[1 - axis]),
+                    gap=gap[::-1] if geometry.falls else gap,
                     knot_spacing=knot_spacing,
                     illumination_degree=(slit_degree, slit_degree_along),
                     keep_illumination=keep_illumination,
@@ -159,6 +171,9 @@ def make_flat(
         flats.append(_as_ndd(ndd, result, factors, flag_structure))
     for flat in flats:
         flat.meta["FLATNORM"] = (normalise, "what the flat was divided by")
+        if normalise == "spectral":
+            word = "kept" if keep_illumination else "divided out"
+            flat.meta[SLIT_LIGHT] = (word, "illumination of the slit")
     report_master(flats, "flat")
     return flats
 
@@ -221,6 +236,8 @@ def divide_by_flat(ndd: NDLater, flat: NDLater, *, again: bool = False) -> NDLat
         )
     result: NDLater = ndd / flat
     result.meta[key] = card
+    if (word := flat.meta.get(SLIT_LIGHT)) is not None:
+        result.meta[SLIT_LIGHT] = (word, "illumination of the slit in the flat")
     return result
 
 
@@ -231,6 +248,31 @@ def kind_of_flat(flat: NDLater) -> str:
         msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
         raise ParameterError(msg)
     return str(kind)
+
+
+def _geometry(
+    ndd: NDLater, spectrograph: SpectrographTable, dispersion_axis: int | None
+) -> Spectrograph:
+    """Tell how the spectra lie, and whether the light contradicts that."""
+    given = dict(spectrograph or {})
+    if dispersion_axis is not None:
+        given["dispersion_axis"] = "x" if dispersion_axis == 1 else "y"
+    geometry = spectrograph_of(given, ndd)
+    values = np.where(_mask(ndd), np.nan, np.asarray(ndd.data, np.float64))
+    seen = likely_dispersion_axis(values)
+    if seen is None or seen == geometry.axis:
+        return geometry
+    axis, other = ("x", "y") if geometry.axis == 1 else ("y", "x")
+    why = f"the light of {ndd!r} looks as if the dispersion were along {other}"
+    if not geometry.is_stated:
+        msg = (
+            f"{why}, and nothing states its axis, so that {axis} would be taken: give "
+            f"spectrograph={{'dispersion_axis': '{other}'}} (or '{axis}', if that is "
+            "right), or write it into the instrument's table under [spectrograph]"
+        )
+        raise ParameterError(msg)
+    log.warning("%s, and %s is stated; is that right?", why, axis)
+    return geometry
 
 
 def _refuse_unnormalised(

@@ -1,4 +1,4 @@
-"""Removing what a reduction of MUSE can make again: of exposures, standards, masters."""
+"""Removing what a reduction of MUSE can make again: exposures, standards, masters."""
 
 import logging
 from collections.abc import Collection, Mapping

@@ -23,7 +23,9 @@ _OF_ONE = ("scibasic", "scipost")
 _SCIENCE = "{ob}/calibrations/SCIENCE"
 
 LAYOUTS: Mapping[str, Mapping[str, str]] = MappingProxyType({
-    "ndmapper": MappingProxyType({"scipost": "{ob}", "align": "{ob}", "combine": "{ob}"}),
+    "ndmapper": MappingProxyType(
+        dict.fromkeys(("scipost", "align", "combine"), "{ob}")
+    ),
     "musereduce": MappingProxyType({
         "bias": _SCIENCE, "flat": _SCIENCE, "wavecal": _SCIENCE, "lsf": _SCIENCE,
         "dark": "{ob}/calibrations/DARK", "twilight": "{ob}/calibrations/TWILIGHT",
@@ -74,7 +76,7 @@ def check_layout(layout: str | Mapping[str, str]) -> Mapping[str, str]:
         if kind not in KINDS:
             msg = f"nothing of a reduction is {kind!r}{did_you_mean(kind, KINDS)}"
             raise ParameterError(msg + f"; folders are of: {', '.join(KINDS)}")
-        allowed = FIELDS if kind in _OF_ONE else ("ob", "pointing")
+        allowed: tuple[str, ...] = FIELDS if kind in _OF_ONE else ("ob", "pointing")
         if kind not in (*_OF_ONE, "align", "combine"):
             allowed = ("ob",)
         for word in re.findall(r"\{([^{}]*)\}", template):

@@ -229,7 +229,7 @@ def _checked(where: str, value: Any, place: tuple[str, str]) -> Any:
         expected = " or ".join(kind.__name__ for kind in key.kinds)
         msg = f"{where} is {value!r}; expected {expected}"
         raise FormatError(msg)
-    if place == ("sky", "method"):
+    if place == ("sky", "method") and isinstance(value, str):
         value = value.replace("_", "-")
     if key.choices and value not in key.choices:
         msg = f"{where} is {value!r}; expected one of {', '.join(key.choices)}"

@@ -138,7 +138,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2 or words[1] not in _CLASSES:  # noqa: PLR2004
+        if len(words) != 2 or words[1] not in _CLASSES:
             msg = (
                 f"{path}, line {number}: {line!r} is not the name of a file and its "
                 f"type, one of {', '.join(_CLASSES)}"

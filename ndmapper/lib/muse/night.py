@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
 from ndmapper.calibrations import associate_cals, cal_entries, survey
 from ndmapper.calibrations.given import GivenCals
 from ndmapper.calibrations.patterns import open_product
 from ndmapper.calibrations.provenance import answer_of
-from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.errors import ParameterError, did_you_mean
@@ -21,6 +21,7 @@ from ndmapper.instruments import load
 from ndmapper.lib.muse.exposures import add_identifiers
 from ndmapper.lib.muse.statics import STATIC_TAGS, find_statics, static_folder
 from ndmapper.services import look_up_cals
+from ndmapper.services.eso.service import EsoService
 from ndmapper.steps import Step
 
 __all__ = ["MuseNight"]
@@ -72,6 +73,10 @@ class MuseNight:
     fixed : mapping of str to path, optional
         Calibrations by type that are applied to all frames, such as ``{'filters':
         'my_filters.fits'}``, whatever there is besides.
+    server : str or list of str
+        What is asked for calibrations, one after the other: the rules of the
+        instrument, ``'local'``; ESO's association files (``*_raw2raw.xml``) beside the
+        raw frames, ``'eso-files'``; and what `ndmapper.services.look_up_cals` knows.
 
     Attributes
     ----------
@@ -97,12 +102,18 @@ class MuseNight:
         without: Collection[str] = ("dark", "raman"),
         prefer: Literal["raw", "masters"] | None = None,
         fixed: Mapping[str, str | os.PathLike[str]] | None = None,
+        server: Any = "local",
     ) -> None:
         self.raw = Path(raw)
         self._static = static_folder() if static is None else Path(static)
         given = [masters] if isinstance(masters, str | os.PathLike) else masters
         self._folders = [self.raw, *map(Path, given), self._static]
         self._cache = cache
+        named = [server] if isinstance(server, str) or callable(server) else server
+        self._server = [
+            EsoService(dirname=self.raw, ask=False) if one == "eso-files" else one
+            for one in named
+        ]
         self.without = frozenset(without)
         self.prefer = prefer
         self._fixed = {kind: DataFile(path) for kind, path in (fixed or {}).items()}
@@ -127,18 +138,20 @@ class MuseNight:
             names = [self.raw / str(name) for name in self.table["file"][wanted]]
             self._document = look_up_cals(
                 names or [self.raw / str(name) for name in self.table["file"]],
-                server="local", cache=self._cache, dirname=self._folders,
-                survey=self._rows_of_all(), instrument="muse",
+                server=self._server, cache=self._cache, dirname=self._folders,
+                survey=self._surveyed(), instrument="muse",
             )  # fmt: skip
         return self._document
 
-    def _rows_of_all(self) -> Table:
-        """Give the table of raw frames, which may be corrected, with all masters."""
-        others = [survey(folder, "muse") for folder in self._folders[1:]]
-        columns = ("file", "class")
-        parts = [one[columns] for one in (self.table, *others) if len(one)]
-        table = vstack(parts, metadata_conflicts="silent")
-        return table if self.prefer is None else _preferred(table, self.prefer)
+    def _surveyed(self) -> Table:
+        """Give the table of raw frames, without what is not preferred."""
+        if self.prefer is None:
+            return self.table
+        others = [survey(folder, "muse")["class"] for folder in self._folders[1:-1]]
+        there = {
+            str(name) for names in (self.table["class"], *others) for name in names
+        }
+        return _preferred(self.table, there, self.prefer)
 
     def lacking(self, files: Any) -> dict[str, str]:
         """
@@ -219,7 +232,7 @@ class MuseNight:
                 raise ParameterError(msg)
         return [int(n) for n in rows]
 
-    def groups(self, kind: str) -> list[tuple[str, DataFileList]]:
+    def groups(self, kind: str, files: Any = None) -> list[tuple[str, DataFileList]]:
         """
         List the calibrations of a type that have to be made.
 
@@ -227,6 +240,9 @@ class MuseNight:
         ----------
         kind : str
             Type of calibration, such as ``'bias'``.
+        files : DataFile or DataFileList, optional
+            Only what these raw frames need, themselves or by way of other calibrations;
+            by default what all exposures need.
 
         Returns
         -------
@@ -234,10 +250,23 @@ class MuseNight:
             Labels, and the raw frames of one template.
         """
         found = []
-        for label, names in cal_entries(self.cals, kind):
+        reference = None if files is None else sorted(self._frames_behind(files))
+        for label, names in cal_entries(self.cals, kind, reference):
             if names and names != [label]:
-                files = DataFileList([str(self.raw / name) for name in names])
-                found.append((label, files))
+                frames = DataFileList([str(self.raw / name) for name in names])
+                found.append((label, frames))
+        return found
+
+    def _frames_behind(self, files: Any) -> set[str]:
+        """Name raw frames and all those that their calibrations are made of."""
+        associations, made_of = self.cals[ASSOCIATIONS], self.cals[CALIBRATIONS]
+        pending = [df.filename.name for df in files]
+        found = set(pending)
+        while pending:
+            for label in associations.get(pending.pop(), {}).values():
+                new = [name for name in made_of.get(label, ()) if name not in found]
+                pending += new
+                found.update(new)
         return found
 
     def calibration(self, label: str) -> DataFile | FileSet | None:
@@ -347,7 +376,9 @@ class MuseNight:
         paths = self._statics.get(kind)
         return DataFile(paths[-1]) if paths else None
 
-    def make(self, kind: str, step: Callable[..., Any], **parameters: Any) -> list[Any]:
+    def make(
+        self, kind: str, step: Callable[..., Any], files: Any = None, **parameters: Any
+    ) -> list[Any]:
         """
         Make all calibrations of a type that have to be made.
 
@@ -357,6 +388,8 @@ class MuseNight:
             Type of calibration, such as ``'bias'``.
         step : Step or callable
             A step, or a function of the raw frames that runs several.
+        files : DataFile or DataFileList, optional
+            Only what these raw frames need (see `groups`).
         **parameters : object
             Parameters of the step.
 
@@ -366,7 +399,7 @@ class MuseNight:
             What the step gave for each. `of` finds it from then on.
         """
         results = []
-        for label, frames in self.groups(kind):
+        for label, frames in self.groups(kind, files):
             if isinstance(step, Step):
                 result = self.run(step, frames, **parameters)
             else:
@@ -397,14 +430,12 @@ _MADE = {
 """Types of the masters that are made of the raw frames of a class."""
 
 
-def _preferred(table: Table, prefer: str) -> Table:
+def _preferred(table: Table, there: Collection[str], prefer: str) -> Table:
     """Leave out masters where there are raw frames, or these where there are masters."""
-    there = {str(name) for name in table["class"]}
     left_out: set[str] = set()
     for raw, made in _MADE.items():
-        masters = {f"processed_{kind}" for kind in made}
         if prefer == "raw" and raw in there:
-            left_out |= masters
+            left_out |= {f"processed_{kind}" for kind in made}
         elif prefer == "masters" and f"processed_{made[0]}" in there:
             left_out.add(raw)
     return table[[str(name) not in left_out for name in table["class"]]]

@@ -272,7 +272,7 @@ class MusePipe:
         """Find the offsets of the exposures of each template by themselves."""
         made = {}
         for name, exposures in self._by_template(tpl).items():
-            if len(exposures) < 2:  # noqa: PLR2004
+            if len(exposures) < 2:
                 continue
             layout = {
                 **LAYOUTS["pymusepipe"],

@@ -66,8 +66,8 @@ def read_pairs(path: Path, needed: Sequence[str] = ()) -> dict[str, str]:
         if (
             len(words) < 2
             or found.setdefault(key, words[1].strip()) != words[1].strip()
-        ):  # noqa: PLR2004
-            what = "has no value" if len(words) < 2 else "is given twice"  # noqa: PLR2004
+        ):
+            what = "has no value" if len(words) < 2 else "is given twice"
             msg = f"{path}, line {number}: {key} {what}"
             raise FormatError(msg)
     for key in needed:

@@ -4,12 +4,12 @@ import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from ndmapper.config import config
-from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.data import DataFile, DataFileList, FileName, FileSet
 from ndmapper.errors import (
     MissingCalibrationError,
     NdmapperError,
@@ -19,11 +19,11 @@ from ndmapper.errors import (
     did_you_mean,
 )
 from ndmapper.lib.muse import recipes
-from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
-from ndmapper.lib.muse.night import MuseNight
 from ndmapper.lib.muse.cleaning import clean_up
 from ndmapper.lib.muse.layouts import check_layout
 from ndmapper.lib.muse.musereduce_config import read_config
+from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
+from ndmapper.lib.muse.night import MuseNight
 from ndmapper.lib.muse.settings import MuseConfig
 from ndmapper.lib.muse.sofs import sof_of_user, write_sof
 from ndmapper.steps import Step
@@ -103,10 +103,12 @@ def reduce_muse(
     goes_on = (on_error or "continue") == "continue"
     results: dict[str, Any] = {}
     failed: dict[str, Exception] = {}
-    words: dict[str, Any] = {"reprocess": _reprocess(), "outdir": str(chosen.outdir)}
+    settings: dict[str, Any] = {
+        "reprocess": _reprocess(), "outdir": str(chosen.outdir),
+    }  # fmt: skip
     if chosen.workers is not None:
-        words["workers"] = chosen.workers
-    with config.using(**words):
+        settings["workers"] = chosen.workers
+    with config.using(**settings):
         chosen.outdir.mkdir(parents=True, exist_ok=True)
         if chosen.lists == "write":
             write_lists(reduction.night, chosen.outdir)
@@ -212,7 +214,7 @@ class MuseReduction:
             chosen.raw, chosen.static, chosen.masters, mode=chosen.mode,
             cache=chosen.outdir / "calibrations.json", table=chosen.table,
             without=(*chosen.without, *_unused(chosen)), prefer=chosen.prefer,
-            fixed=chosen.fixed,
+            fixed=chosen.fixed, server=list(chosen.server),
         )  # fmt: skip
         if chosen.lists == "read":
             read_lists(self.night, chosen.outdir)
@@ -351,12 +353,13 @@ class MuseReduction:
             The result.
         """
         chosen = self.replace.get(name, step)
+        declared = step if isinstance(step, Step) else None
         if isinstance(chosen, Step):
             if self.config.sofs:
                 chosen, words = self._with_sof(name, chosen, files, words)
             result = self.night.run(chosen, files, **words)
         else:
-            result = chosen(self.night.of(files, step), **words)
+            result = chosen(self.night.of(files, declared), **words)
         return self.after[name](result) if name in self.after else result
 
     def _with_sof(
@@ -367,7 +370,7 @@ class MuseReduction:
         first: Any = files
         while not isinstance(first, DataFile):
             first = next(iter(first.values() if isinstance(first, FileSet) else first))
-        stem = first.filename.base
+        stem = FileName(str(first)).base
         folder = Path(words.get("outdir", self.config.outdir))
         path = folder / f"{stem}_{name}.sof"
         if name not in self.config.edited_sofs:
@@ -435,10 +438,14 @@ class _Block:
             found["exptime"] = self.config.exptime
         return found
 
+    @cached_property
+    def exposures(self) -> DataFileList:
+        """The raw frames of the object."""
+        return self.night.files("object", **self.where)
+
     def check(self) -> None:
         """Refuse exposures without a calibration that has to be there."""
-        exposures = self.night.files("object", **self.where)
-        lacking = self.night.lacking(exposures)
+        lacking = self.night.lacking(self.exposures)
         # Recipes go without an astrometric solution, and say so in the headers.
         lacking.pop("astrometry", None)
         if lacking:
@@ -460,11 +467,12 @@ class _Block:
 
     def _groups(self, kind: str) -> list[tuple[str, DataFileList]]:
         """List masters to be made, of one template if only that is wanted."""
-        groups, wanted = self.night.groups(kind), self.whole.template
+        groups = self.night.groups(kind, self.exposures)
+        wanted = self.whole.template
         if wanted is None:
             return groups
         sets = {str(row["file"]): str(row["set"]) for row in self.night.table}
-        return [g for g in groups if sets.get(g[1][0].filename.name) == wanted]
+        return [g for g in groups if sets.get(Path(str(g[1][0])).name) == wanted]
 
     def _make(self, name: str, label: str, make: Callable[..., Any]) -> Any:
         """Make a master in its folder, and note it."""
@@ -479,7 +487,7 @@ class _Block:
             folder = self._folder(name)
             if name not in _KIND_OF or folder == self.config.outdir:
                 continue
-            for label, _ in self.night.groups(_KIND_OF[name]):
+            for label, _ in self.night.groups(_KIND_OF[name], self.exposures):
                 with config.using(outdir=str(folder)):
                     found = self.night.calibration(label)
                 if found is not None:
@@ -524,12 +532,12 @@ class _Block:
         return self.whole.call("scibasic", recipes.scibasic, files, **words)
 
     @property
-    def exposures(self) -> list[tuple[str, str]]:
+    def names(self) -> list[tuple[str, str]]:
         """Names of exposure and pointing of each frame of the object."""
         table = self.night.table
         rows = {str(row["file"]): row for row in table[table["class"] == "object"]}
-        names = [df.filename.name for df in self.night.files("object", **self.where)]
-        return [(str(rows[n]["exposure"]), str(rows[n]["pointing"])) for n in names]
+        found = [rows[Path(str(df)).name] for df in self.exposures]
+        return [(str(row["exposure"]), str(row["pointing"])) for row in found]
 
     def _is_split(self, kind: str) -> bool:
         """Whether each exposure is a call by itself."""
@@ -537,12 +545,12 @@ class _Block:
         return self.config.sofs or "{exposure}" in template or "{pointing}" in template
 
     def _names(self, n: int) -> dict[str, str]:
-        exposure, pointing = self.exposures[n]
+        exposure, pointing = self.names[n]
         return {"exposure": exposure, "pointing": pointing}
 
     def scibasic(self) -> Any:
         """Make pixel tables of the exposures of the object."""
-        files = self.night.files("object", **self.where)
+        files = self.exposures
         if not self._is_split("scibasic"):
             self._tables = self._basic(files, "scibasic")
             return self._tables
@@ -591,7 +599,9 @@ class _Block:
     @property
     def _has_sky(self) -> bool:
         """Whether the sky is that of exposures of an empty field."""
-        return self.config.sky_field == "auto" and bool(self.night.groups("sky"))
+        return self.config.sky_field == "auto" and bool(
+            self.night.groups("sky", self.exposures)
+        )
 
     @property
     def _skymethod(self) -> str:
@@ -625,12 +635,11 @@ class _Block:
             return self._cubes
         cubes: dict[str, list[Any]] = {}
         for n in range(len(tables)):
-            words = self._placed("scipost", **self._names(n))
-            words |= {k: v[n : n + 1] if isinstance(v, list) else v
-                      for k, v in sky.items()}  # fmt: skip
-            one = self.whole.call(
-                "scipost", recipes.scipost, tables[n : n + 1], **words
-            )
+            own: dict[str, Any] = dict(self._placed("scipost", **self._names(n)))
+            for key, value in sky.items():
+                own[key] = value[n : n + 1] if isinstance(value, list) else value
+            table = tables[n : n + 1]
+            one = self.whole.call("scipost", recipes.scipost, table, **own)
             for tag, products in one.items():
                 cubes.setdefault(tag, []).extend(products)
         self._cubes = cubes
@@ -674,7 +683,7 @@ class _Block:
     def groups(self) -> dict[str, list[int]]:
         """The exposures that are combined with one another, by pointing or all."""
         chosen = self.config.combined
-        known = [exposure for exposure, _ in self.exposures]
+        known = [exposure for exposure, _ in self.names]
         for name in chosen:
             if name not in known:
                 msg = (
@@ -683,7 +692,7 @@ class _Block:
                 )
                 raise ParameterError(msg)
         found: dict[str, list[int]] = {}
-        for n, (exposure, pointing) in enumerate(self.exposures):
+        for n, (exposure, pointing) in enumerate(self.names):
             if not chosen or exposure in chosen:
                 by_pointing = self.config.combine_by == "pointing"
                 found.setdefault(pointing if by_pointing else "", []).append(n)
@@ -692,7 +701,7 @@ class _Block:
     def _place(self, kind: str, pointing: str) -> tuple[dict[str, str], str]:
         """Say where what is made of several exposures goes, and what is before it."""
         by_pointing = self.config.combine_by == "pointing"
-        name = pointing or self.exposures[0][1]
+        name = pointing or self.names[0][1]
         words = self._placed(kind, pointing=name)
         in_folder = "{pointing}" in check_layout(self.config.layout).get(kind, "")
         return words, f"{pointing}_" if by_pointing and not in_folder else ""

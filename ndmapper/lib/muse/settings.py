@@ -41,6 +41,7 @@ outdir = "reduced"             # where products go
 # workers = 4                  # processes, or "all"
 # without = ["dark", "raman"]  # calibrations that are not applied
 # skip = ["twilight"]          # steps that are not run
+# server = ["eso-files", "local"]    # first ESO's association files beside raw frames
 # subtract_sky = true
 # sky_field = "auto"           # or "object": the sky of the exposures themselves
 # align_by = "white"           # filter of the images by which exposures are aligned
@@ -89,6 +90,8 @@ class MuseConfig:
         Types of calibration that are not applied.
     skip : tuple of str
         Steps that are not run.
+    server : tuple of str
+        What is asked for calibrations, one after the other (see `MuseNight`).
     subtract_sky : bool
         Whether the sky is subtracted.
     sky_field : {'auto', 'object'}
@@ -124,7 +127,7 @@ class MuseConfig:
         Whether lists of MUSEreduce (``ID_SCI.list``, ...) in `outdir` say which raw
         frames are used, or are written there.
     clean : tuple of str
-        What is removed in the end, by the words of `ndmapper.lib.muse.cleaning.CLEANED`.
+        What is removed in the end: words of `ndmapper.lib.muse.cleaning.CLEANED`.
     workers : int, str or None
         Number of processes, or ``'all'``; None for what the configuration of ndmapper
         says.
@@ -144,6 +147,7 @@ class MuseConfig:
     folder: str = "{ob}"
     without: tuple[str, ...] = ("dark", "raman")
     skip: tuple[str, ...] = ()
+    server: tuple[str, ...] = ("local",)
     subtract_sky: bool = True
     sky_field: Literal["auto", "object"] = "auto"
     align_by: str = "white"
@@ -282,11 +286,12 @@ def _checked(source: Path, key: str, value: Any) -> Any:
     """Check the type of a value, and make paths absolute."""
     texts = (
         "masters", "obs", "exposures", "without", "skip", "combined",
-        "edited_sofs", "clean",
+        "edited_sofs", "clean", "server",
     )  # fmt: skip
     kinds: dict[str, tuple[type, ...]] = {
-        "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,), "fixed": (dict,),
-        "sofs": (bool,), "modified_sky": (bool,), "workers": (int, str), "layout": (dict, str),
+        "exptime": (int, float), "subtract_sky": (bool,), "steps": (dict,),
+        "fixed": (dict,), "sofs": (bool,), "modified_sky": (bool,),
+        "workers": (int, str), "layout": (dict, str),
     }  # fmt: skip
     if key in texts:
         items = [value] if isinstance(value, str) else value
@@ -301,6 +306,6 @@ def _checked(source: Path, key: str, value: Any) -> Any:
         expected = " or ".join(one.__name__ for one in kind)
         msg = f"{source}: {key} is {value!r}; expected {expected}"
         raise FormatError(msg)
-    if key == "fixed":
+    if key == "fixed" and isinstance(value, dict):
         return {kind: source.parent / str(path) for kind, path in value.items()}
     return source.parent / str(value) if key in _PATHS else value

@@ -12,12 +12,13 @@ vignetting, a bad column, cosmic rays, satellite trails and a saturated star. Th
 the recipes of ESO's pipelines reduce within a second; `simulate_muse_night` writes a
 whole night of MUSE, from biases to two exposures, with the tables that it needs.
 
-`SlitSpectrograph` gives frames of a slit spectrograph: sources and sky, arcs, flats.
+`SlitSpectrograph` gives frames of a slit spectrograph: sources and sky, arcs, flats;
+`simulate_slit_night` writes those of a night (described by ``simslit``).
 
 night, camera, layouts, sky, stars
     The night, its camera and the form of its files, and what the telescope sees.
-slit
-    A slit spectrograph, whose geometry is known.
+slit, slit_night
+    A slit spectrograph, whose geometry is known, and a night of it.
 hawki, muse, eso
     Frames of ESO instruments, and their primary header.
 """
@@ -30,10 +31,12 @@ from ndmapper.lib.simulate.muse import (
 )
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
 from ndmapper.lib.simulate.slit import SlitScene, SlitSource, SlitSpectrograph
+from ndmapper.lib.simulate.slit_night import SlitNight, simulate_slit_night
 
 __all__ = [
     "MuseDetector",
     "Night",
+    "SlitNight",
     "SlitScene",
     "SlitSource",
     "SlitSpectrograph",
@@ -43,4 +46,5 @@ __all__ = [
     "simulate_muse",
     "simulate_muse_night",
     "simulate_night",
+    "simulate_slit_night",
 ]

@@ -107,8 +107,8 @@ class SlitSpectrograph:
         First row that is lit and the first after it that is not; by default all are.
     gap : (int, int), optional
         First column of a gap between chips, and the first column after it.
-    illumination : float
-        The slit is lit by 1 + illumination v.
+    illumination : float or callable
+        The slit is lit by 1 + illumination v, or by a function of v.
     pixel_scatter : float
         Standard deviation of the sensitivity of pixels, relative to their mean.
     gain : float
@@ -132,7 +132,7 @@ class SlitSpectrograph:
     line_fwhm: float = 3.0
     slit: tuple[int, int] | None = None
     gap: tuple[int, int] | None = None
-    illumination: float = 0.0
+    illumination: float | Callable[[Array], Array] = 0.0
     pixel_scatter: float = 0.0
     gain: float = 1.0
     read_noise: float = 4.0
@@ -162,7 +162,9 @@ class SlitSpectrograph:
     def response(self) -> Array:
         """Sensitivity of the pixels and illumination of the slit, as the image lies."""
         scatter = np.random.default_rng(20).normal(0, self.pixel_scatter, self.shape)
-        slit = 1 + self.illumination * self._v(np.arange(self.shape[0]))
+        v = self._v(np.arange(self.shape[0]))
+        given = self.illumination
+        slit = given(v) if callable(given) else 1 + given * v
         return self._image((1 + scatter) * slit[:, None])
 
     def wavelengths(self) -> Array:

@@ -9,6 +9,8 @@ extinction, standards, table_files
     Tables of the atmosphere and of standard stars; reading their files.
 extract
     Spectra of objects, by boxcar or optimal extraction.
+flat
+    How evenly the slit is lit, which a flat does not say; scattered light.
 flexure
     Wavelengths of a frame, shifted by the lines of its own sky.
 flux, sensitivity, count_rate
@@ -32,6 +34,7 @@ wavelengths, line_lists, template, identifying
     identified before, and lines that the user identifies.
 """
 
+from ndmapper.lib.image.illumination import apply_illumination
 from ndmapper.lib.spec.axis import WavelengthAxis, wavelengths_of, with_wavelengths
 from ndmapper.lib.spec.combine import combine_spectra
 from ndmapper.lib.spec.extinction import (
@@ -40,6 +43,7 @@ from ndmapper.lib.spec.extinction import (
     read_extinction,
 )
 from ndmapper.lib.spec.extract import extract_spectra
+from ndmapper.lib.spec.flat import make_slit_illumination, subtract_scattered_light
 from ndmapper.lib.spec.flexure import correct_flexure
 from ndmapper.lib.spec.flux import apply_sensitivity
 from ndmapper.lib.spec.output import tabulate_spectrum, to_spectrum
@@ -66,6 +70,7 @@ __all__ = [
     "ExtinctionCurve",
     "StandardStar",
     "WavelengthAxis",
+    "apply_illumination",
     "apply_sensitivity",
     "combine_spectra",
     "correct_flexure",
@@ -77,12 +82,14 @@ __all__ = [
     "find_standard",
     "list_standards",
     "make_sensitivity",
+    "make_slit_illumination",
     "make_telluric",
     "make_wavelengths",
     "measure_sky",
     "read_extinction",
     "read_standard",
     "rectify_wavelength",
+    "subtract_scattered_light",
     "subtract_sky",
     "tabulate_spectrum",
     "to_spectrum",

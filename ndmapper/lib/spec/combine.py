@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,6 +19,12 @@ from ndmapper.lib.flagging import flags_with, good_pixels, union_along
 from ndmapper.lib.image.correlation import COVARIANCE, noise_factor
 from ndmapper.lib.spec.axis import wavelengths_of, with_wavelengths
 from ndmapper.lib.spec.count_rate import require_pixels
+from ndmapper.lib.spec.flat_error import (
+    FLAT_ERROR,
+    FlatError,
+    flat_errors_of,
+    on_same_rows,
+)
 from ndmapper.lib.spec.flux import COMMON_ERROR, SENSITIVITY_ID
 from ndmapper.lib.spec.velocity import VELOCITY_FRAME
 from ndmapper.numerics.correlated_noise import Covariances
@@ -72,10 +78,12 @@ class _Spectrum:
     flags: npt.NDArray[np.unsignedinteger]
     common: Array
     sensitivity: str
+    # What flats add, as densities.
+    flats: list[FlatError]
     covariances: Covariances
 
 
-@run_task(each="list", outputs="combined", suffix="_combined")
+@run_task(each="list", outputs="combined", suffix="_combined", options={"revision": 2})
 def combine_spectra(
     files: DataFileList,
     *,
@@ -132,8 +140,8 @@ def combine_spectra(
     -----
     Weights are inverse variances, as medians of 101 pixels along the spectrum, so that
     they do not depend on what a pixel happened to count. The error of the sensitivity,
-    which spectra that were calibrated by the same one share, counts once; that of a
-    flat is taken for one of each spectrum by itself.
+    which spectra that were calibrated by the same one share, counts once; so does that
+    of a flat, for light on the same pixels of it (`extract_spectra` keeps it).
     """
     if not len(files):
         msg = "combine_spectra needs at least one spectrum"
@@ -260,7 +268,12 @@ def _combined(
     used = good & ~outlying
     names = [one.sensitivity or f"alone {n}" for n, one in enumerate(placed)]
     groups = [names.index(name) for name in names]
-    mean = weighted_mean(values, variance, used, common=common, groups=groups)
+    flats = _shared_flats(placed)
+    divisor = levels if scale == "median" else np.ones(len(placed))
+    mean = weighted_mean(
+        values, variance, used, common=common, groups=groups,
+        patterns=[plane / divisor[:, None, None] for _, _, plane in flats],
+    )  # fmt: skip
     qc(
         **{
             f"spectra{where}": len(placed),
@@ -277,6 +290,7 @@ def _combined(
         made.extras[COMMON_ERROR] = NDLater(mean.common)
     elif SENSITIVITY_ID in made.meta:
         del made.meta[SENSITIVITY_ID]
+    _write_flats(made, mean, flats)
     if not is_same:
         table = _covariance_table(placed)
         made.tables[COVARIANCE] = table
@@ -298,17 +312,48 @@ def _density(name: str, ndd: NDLater) -> _Spectrum:
         sensitivity = str(ndd.meta[SENSITIVITY_ID])
         own = variance - (values * common) ** 2
         variance = np.maximum(own, _LEAST_OWN * variance)
+    flats = [
+        replace(one, relative=one.relative[:, order] * np.nan_to_num(values))
+        for one in flat_errors_of(ndd)
+    ]
+    shared = sum((one.relative**2).sum(axis=0) for one in flats)
+    variance = np.maximum(variance - shared, _LEAST_OWN * variance)
     if not _is_density(ndd):
         widths = np.diff(edges)
         values, variance = values / widths, variance / widths**2
+        flats = [replace(one, relative=one.relative / widths) for one in flats]
     good = good_pixels(ndd)[order] & np.isfinite(values)
     # A variance of zero would have all the weight.
     good &= np.isfinite(variance) & (variance > 0)
     return _Spectrum(
         name=name, edges=edges, values=values, variance=variance, good=good,
         flags=flags_with(ndd)[order], common=common, sensitivity=sensitivity,
-        covariances={(0, 0): 1.0},
+        flats=flats, covariances={(0, 0): 1.0},
     )  # fmt: skip
+
+
+def _shared_flats(placed: Sequence[_Spectrum]) -> list[tuple[FlatError, int, Array]]:
+    """List the flats of spectra: one error of each, its first row, and the errors."""
+    found = []
+    for flat in dict.fromkeys(x.flat for one in placed for x in one.flats):
+        ours = [next((x for x in one.flats if x.flat == flat), None) for one in placed]
+        first, planes = on_same_rows(ours, placed[0].values.size)
+        found.append((next(x for x in ours if x is not None), first, planes))
+    return found
+
+
+def _write_flats(
+    made: NDLater, mean: SpectrumMean, flats: Sequence[tuple[FlatError, int, Array]]
+) -> None:
+    """Keep what flats add to the mean, in place of what they added to a spectrum."""
+    for key in [key for key in made.extras if key.startswith(FLAT_ERROR)]:
+        del made.extras[key]
+    for number, ((one, first, _), shared) in enumerate(
+        zip(flats, mean.patterns, strict=True), start=1
+    ):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative = np.nan_to_num(shared / mean.values, posinf=0, neginf=0)
+        replace(one, first_row=first, relative=relative).write(made, number)
 
 
 def _is_density(ndd: NDLater) -> bool:
@@ -394,8 +439,25 @@ def _on_grid(one: _Spectrum, edges: Array) -> _Spectrum:
         flags=np.where(is_good, made.flags[0], made.flags[1]),
         common=np.interp(new, old, one.common),
         sensitivity=one.sensitivity,
+        flats=[
+            replace(x, relative=_rebinned_errors(x, one, edges) / divisor)
+            for x in one.flats
+        ],
         covariances=made.covariances,
     )
+
+
+def _rebinned_errors(flat: FlatError, one: _Spectrum, edges: Array) -> Array:
+    """Rebin the squares of errors of a flat as the variance of the spectrum is."""
+    rows = len(flat.relative)
+    squares = np.where(one.good, flat.relative**2, 0.0)
+    made = rebin(
+        np.zeros(squares.shape), squares, np.array([one.edges] * rows), edges,
+        density=True,
+    )  # fmt: skip
+    signs = np.sign(np.median(flat.relative[:, one.good], axis=1, keepdims=True))
+    errors = np.sqrt(np.where(made.known, np.nan_to_num(made.variance), 0.0))
+    return np.asarray(np.where(signs < 0, -1.0, 1.0) * errors, np.float64)
 
 
 def _levels(values: Array, variance: Array, good: Mask) -> Array:
@@ -483,12 +545,14 @@ def _draw(
 ) -> None:
     if (figure := new_figure()) is None:
         return
+    figure.set_size_inches(8.9, 3.5)
     axis = figure.subplots()
     for one in placed:
         axis.plot(wavelengths, np.where(one.good, one.values, np.nan), "0.8", lw=0.5)
-    axis.plot(wavelengths, mean.values, "k", lw=0.7)
+    axis.plot(wavelengths, mean.values, "k", lw=0.7, label="mean")
     error = np.sqrt(mean.variance)
-    axis.plot(wavelengths, error, "r", lw=0.5)
+    axis.plot(wavelengths, error, "r", lw=0.5, label="its error")
+    axis.legend(fontsize=7)
     level = mean.values[np.isfinite(mean.values)]
     if level.size:
         low, high = np.percentile(level, [0.5, 99.5])

@@ -107,9 +107,9 @@ def find_extinction(
         if (found := files.get(name.lower())) is not None:
             return found
         msg = (
-            f"there is no extinction curve {name!r}{did_you_mean(name, files)}; there "
-            f"are {known}, or give the path of a file with columns wavelength "
-            "[Angstrom] and extinction [mag/airmass]"
+            f"there is no extinction curve {name!r}; give one of {known}, 'none', or "
+            "the path of a file with columns wavelength [Angstrom] and extinction "
+            f"[mag/airmass]{did_you_mean(name, files)}"
         )
         raise ParameterError(msg)
     if site is not None:
@@ -163,11 +163,11 @@ def extinction_for(
     name: str | None, spectrograph: Mapping[str, Any] | None
 ) -> ExtinctionCurve | None:
     """Read the curve of a name, else of an instrument's table; None for 'none'."""
+    stated = spectrograph or {}
+    name = name or stated.get("extinction")
     if name == "none":
         return None
-    stated = spectrograph or {}
-    found = find_extinction(name or stated.get("extinction"), site=stated.get("site"))
-    return read_extinction(found)
+    return read_extinction(find_extinction(name, site=stated.get("site")))
 
 
 def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

@@ -21,6 +21,7 @@ from ndmapper.lib.spec.axis import (
     wavelengths_of,
     with_wavelengths,
 )
+from ndmapper.lib.spec.flat_error import FlatErrors
 from ndmapper.lib.spec.trace import TurnedFrame, find_spectra, read_traces
 from ndmapper.lib.spectrograph import SpectrographTable
 from ndmapper.numerics.extraction import (
@@ -54,7 +55,9 @@ _LEAST_FRACTION = 0.5
 """A column of which less of the light is on good pixels is flagged."""
 
 
-@run_task(each="file", prefix="e", cals=["trace", "wavelengths"])
+@run_task(
+    each="file", prefix="e", cals=["trace", "wavelengths"], options={"revision": 2}
+)
 def extract_spectra(
     df: DataFile,
     trace: DataFile | None = None,
@@ -111,7 +114,8 @@ def extract_spectra(
         (OBJNUM), its position along the slit in the middle column (SLITPOS [pixel],
         from 1), the extension (FROMEXT), METHOD and RADIUS. Columns without good pixels
         are NaN and flagged NO_DATA; where less than half of the light is on good
-        pixels, BAD.
+        pixels, BAD. What the noise of each flat of the frame adds is in the extras
+        FLAT_ERROR1, ..., by which `combine_spectra` counts it once.
 
     Raises
     ------
@@ -129,6 +133,7 @@ def extract_spectra(
     boxcar takes its light from the profile. A boxcar rejects no cosmic rays.
     """
     made: list[NDLater] = []
+    flats = FlatErrors(df)
     for ndd in df:
         where = f"{df.filename or 'the frame'}[{ndd.ident}]"
         frame = TurnedFrame.of(ndd, spectrograph, where)
@@ -163,6 +168,7 @@ def extract_spectra(
                 ("RADIUS", round(how.radius(one), 3), "[pixel] of the aperture"),
             ):  # fmt: skip
                 spectrum.meta[key] = (value, comment)
+            flats.write(spectrum, ndd, frame.geometry, found, window.rows)
             made.append(spectrum)
             _report(spectrum, found, window, f"{number}" if len(traces) > 1 else "")
     result = DataFile(data=made, meta=df.meta)
@@ -365,7 +371,10 @@ def _report(
     })  # fmt: skip
     unit = "" if spectrum.unit is None else f"{spectrum.unit}"
     report_panels([
-        Panel(values=found.flux, error=error, unit=unit, title=f"object {number}"),
+        Panel(
+            values=found.flux, error=error, unit=unit,
+            title=f"object {number}".strip(), x_label="column, wavelengths rise",
+        ),
         image_panel(found.profile, "profile along the trace", {}),
         image_panel(
             left, "pixels - model [noise]", {"cosmic ray": found.rejected}

@@ -11,6 +11,7 @@ from astropy import units as u
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
+from ndmapper.lib.figures import new_figure
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spec.axis import medium_of
 from ndmapper.lib.spec.line_lists import join_lists
@@ -109,6 +110,7 @@ def correct_flexure(
         raise ParameterError(msg)
     value, error = _mean(shifts)
     qc(flexure=value * u.pix, flexure_error=error * u.pix, sky_lines=len(shifts))
+    _draw(shifts, value, error)
     moved = geometry.back(waves - value * slope)
     variance = geometry.back((error * slope) ** 2)
     if wavelengths.variance is not None:
@@ -184,3 +186,23 @@ def _mean(shifts: Sequence[_Shift]) -> tuple[float, float]:
         chi2 = float(np.sum(weight * (values - mean) ** 2)) / (len(values) - 1)
         error2 *= max(1.0, chi2)
     return mean, float(np.sqrt(error2))
+
+
+def _draw(shifts: Sequence[_Shift], value: float, error: float) -> None:
+    """Draw how far each line of the sky lies from where the arc has it."""
+    if (figure := new_figure()) is None:
+        return
+    figure.set_size_inches(8.9, 3)
+    axis = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "bottom": 0.17})
+    lines, values, errors = (
+        [getattr(shift, name) for shift in shifts]
+        for name in ("wavelength", "value", "error")
+    )
+    axis.axhspan(value - error, value + error, color="0.85", label="mean, its error")
+    axis.axhline(value, color="0.6")
+    axis.errorbar(lines, values, errors, fmt="k.", label="lines of the sky")
+    axis.axhline(0, color="0.6", linestyle=":")
+    axis.set_xlabel("wavelength [Angstrom]", fontsize=9)
+    axis.set_ylabel("sky - arc [pixel]", fontsize=9)
+    axis.legend(fontsize=7)
+    qc(figure=figure)

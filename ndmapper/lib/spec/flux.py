@@ -12,6 +12,7 @@ from astropy import units as u
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.figures import report_spectra
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.count_rate import (
     FLUX_UNIT,
@@ -116,6 +117,7 @@ def apply_sensitivity(
         if curve is not None:
             above = 10 ** (0.4 * airmass * curve.at(wavelengths))
         new[number] = _calibrated(ndd, response, above, exposure, name)
+    report_spectra(list(new))
     report_refraction(
         df, spectrograph, target=target, time_is=time_is, exposure=exposure
     )

@@ -90,7 +90,11 @@ def decide_lines(
 
 
 def _found(lines: Lines, found: Identification | None) -> Array:
-    return np.full(len(lines), np.nan) if found is None else found.wavelengths
+    """Give the wavelengths of a solution that is more than chance, to start from."""
+    says = {} if found is None else found.evidence
+    if found is None or says.get("evidence", 0.0) <= says.get("tried", 0.0):
+        return np.full(len(lines), np.nan)
+    return found.wavelengths
 
 
 def _wavelengths_of(lines: Lines, answer: Mapping[str, Any]) -> Array:

@@ -515,6 +515,7 @@ def _warn_of_gaps(table: Table, fit: Response) -> None:
 def _draw(table: Table, standards: Sequence[_Standard], fit: Response) -> None:
     if (figure := new_figure()) is None:
         return
+    figure.set_size_inches(8.9, 5)
     above, below = figure.subplots(2, 1, sharex=True)
     grid = np.linspace(fit.knots[0], fit.knots[-1], 500)
     curve = -_MAGNITUDE * fit.at(grid)[0]
@@ -523,9 +524,10 @@ def _draw(table: Table, standards: Sequence[_Standard], fit: Response) -> None:
     wavelength = np.asarray(table["wavelength"])
     residual = np.asarray(table["residual"])
     fitted = -_MAGNITUDE * fit.at(wavelength)[0]
-    for where, style in ((kept, "k."), (~kept, "rx")):
-        above.plot(wavelength[where], (fitted - residual)[where], style)
+    for where, style, word in ((kept, "k.", "used"), (~kept, "rx", "not used")):
+        above.plot(wavelength[where], (fitted - residual)[where], style, label=word)
         below.plot(wavelength[where], residual[where], style)
+    above.legend(fontsize=7)
     above.set_ylabel("sensitivity [mag]")
     above.set_title(", ".join(dict.fromkeys(x.star.name for x in standards)))
     below.axhline(0, color="0.6")

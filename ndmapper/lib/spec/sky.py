@@ -10,6 +10,8 @@ import numpy.typing as npt
 from ndmapper.data import Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
+from ndmapper.lib.ccd.applied import times_applied
+from ndmapper.lib.ccd.flat import SLIT_LIGHT
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import turned_wavelengths
@@ -239,6 +241,7 @@ def _report(
     ndd: NDLater, found: SlitSky, geometry: Spectrograph, residual: Any
 ) -> None:
     """Report the level of the sky, and what is left of it against the noise."""
+    _warn_of_slit(ndd)
     turned = geometry.turned(residual)
     noise = geometry.turned(np.asarray(ndd.variance, np.float64)) - found.variance
     pull = turned[found.used] / np.sqrt(np.maximum(noise[found.used], 1e-30))
@@ -247,11 +250,16 @@ def _report(
     level = float(np.nanmedian(found.level))
     qc(sky_level=level, sky_residual_over_noise=width, sky_rows=used)
     if width > _TOO_ROUGH:
+        lit = (
+            ""
+            if times_applied(ndd.meta, "illumination")
+            else "is the slit lit unevenly (make_slit_illumination and "
+            "apply_illumination correct it)? Or "
+        )
         log.warning(
-            "%r: what the sky leaves is %.2f times its noise; is the slit lit unevenly "
-            "(see keep_illumination of make_flat)? Or try a higher degree, narrower "
-            "knots, or better wavelengths",
-            ndd, width,
+            "%r: what the sky leaves is %.2f times its noise; %stry a higher degree, "
+            "narrower knots, or better wavelengths",
+            ndd, width, lit,
         )  # fmt: skip
     unused = geometry.back(~found.used)
     report_panels(
@@ -260,3 +268,15 @@ def _report(
             image_panel(residual, "without sky", {}),
         ]
     )
+
+
+def _warn_of_slit(ndd: NDLater) -> None:
+    """Say so where a flat took the illumination of the slit out, and nothing did it."""
+    untold = times_applied(ndd.meta, "illumination") is None
+    if untold and ndd.meta.get(SLIT_LIGHT) == "divided out":
+        log.warning(
+            "%r was divided by a flat without the illumination of the slit, so that an "
+            "uneven one is left in its sky; use apply_illumination before, with what "
+            "make_slit_illumination makes, or illumination=None if it is even",
+            ndd,
+        )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.figures import new_figure
+from ndmapper.lib.figures import new_figure, report_spectra
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import with_wavelengths
 from ndmapper.lib.spec.count_rate import air_wavelengths
@@ -194,6 +194,7 @@ def correct_telluric(
             raise ParameterError(msg)
         new[number] = _divided(ndd, telluric[0], depth)
         new[number].meta[_CORRECTED] = (depth, "absorption that was divided by")
+        report_spectra([ndd, new[number]])
     return new
 
 
@@ -244,6 +245,7 @@ def _continuum(
 def _draw(wavelengths: Array, transmission: Array) -> None:
     if (figure := new_figure()) is None:
         return
+    figure.set_size_inches(8.9, 3)
     axis = figure.subplots()
     axis.plot(wavelengths, transmission, "k", lw=0.7)
     axis.set_ylim(-0.1, 1.2)

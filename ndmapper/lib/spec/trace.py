@@ -27,6 +27,8 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _LEAST_COLUMNS = 8
+_COLOURS = ("#ff2a1a", "#00c8ff", "#ffb000", "#33d17a", "#ff6ad5", "#8a5cff")
+"""Of traces in figures."""
 _BINS = (32, 8)
 """Spectra too faint for the first number of bins may be found in the second."""
 _SATURATED = (0.05, 0.5)
@@ -354,13 +356,16 @@ def _draw(ndd: NDLater, frame: TurnedFrame, found: Sequence[Trace]) -> None:
     """Draw the frame with the traces, and the positions about them."""
     if (figure := new_figure()) is None:
         return
-    figure.set_size_inches(7, 6)
+    figure.set_size_inches(8.9, 5)
     upper, lower = figure.subplots(2, 1, height_ratios=(2, 1))
     data = np.where(frame.good, frame.data, np.nan)
     draw_panel(upper, image_panel(data, f"spectra of {ndd.ident}", {}))
     n = data.shape[1]
     for number, one in enumerate(found, start=1):
-        (line,) = upper.plot(one.position(n), linewidth=0.7, label=f"{number}")
+        (line,) = upper.plot(
+            one.position(n), linestyle=(0, (6, 6)), linewidth=1.2,
+            color=_COLOURS[(number - 1) % len(_COLOURS)], label=f"{number}",
+        )  # fmt: skip
         places = np.interp(one.columns, np.arange(n), one.position(n))
         residual = one.positions - places
         words = {"color": line.get_color(), "markersize": 4}

@@ -22,27 +22,35 @@ def draw_arc(
     """Draw an arc with its lines, and the residuals, as a figure of the product."""
     if (figure := new_figure()) is None:
         return
-    figure.set_size_inches(10, 7)
-    top, bottom = figure.subplots(2, 1, sharex=True)
+    figure.set_size_inches(10, 6)
+    margins = {"left": 0.08, "right": 0.99, "bottom": 0.08, "hspace": 0.05}
+    margins["top"] = 0.9 if title else 0.98
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=margins)
     draw_lines(top, spectrum, lines, found)
+    top.set_xlim(0, len(spectrum) - 1)
     if title:
         figure.suptitle(title, fontsize=8, wrap=True)
     if found is not None:
         used = found.used
         known = np.isfinite(found.wavelengths)
-        for where, style in ((used, "k."), (known & ~used, "rx")):
+        for where, style, word in (
+            (used, "k.", "used"), (known & ~used, "rx", "not used"),
+        ):  # fmt: skip
             bottom.errorbar(
                 lines.pixel[where],
                 found.residuals[where],
                 np.minimum(lines.error[where], 10),
                 fmt=style,
+                label=word,
             )
         x = np.linspace(0, found.length - 1, 200)
         error = found.error(x)
-        bottom.fill_between(x, -error, error, color="0.8")
+        words = {"color": "0.8", "label": "error of the solution"}
+        bottom.fill_between(x, -error, error, **words)
+        bottom.legend(fontsize=7, loc="upper right")
         width = 4 * max(found.rms, 0.02)
         bottom.set_ylim(-width, width)
-    bottom.set_xlabel("pixel")
+    bottom.set_xlabel("column, wavelengths rise")
     bottom.set_ylabel("residual [pixel]")
     qc(figure=figure)
 
@@ -75,14 +83,16 @@ def draw_slit(
     """Draw the residuals of lines along the slit as a figure of the product."""
     if (figure := new_figure()) is None:
         return
-    axes = figure.subplots()
+    figure.set_size_inches(10, 4)
+    axes = figure.subplots(gridspec_kw={"left": 0.07, "right": 1.0, "bottom": 0.13})
     limit = max(3 * float(np.std(residuals[used])), 1e-3)
     points = axes.scatter(
         traces.x[used], traces.y[used], c=residuals[used], s=8, cmap="coolwarm",
         vmin=-limit, vmax=limit,
     )  # fmt: skip
     axes.plot(traces.x[~used], traces.y[~used], "kx", markersize=4)
-    axes.set_xlabel("pixel along the dispersion")
+    axes.set_xlabel("column, wavelengths rise")
     axes.set_ylabel("pixel along the slit")
-    figure.colorbar(points, label="residual [pixel]")
+    axes.set_title("places of lines less those of the solution", fontsize=9)
+    figure.colorbar(points, label="residual [pixel]", pad=0.02)
     qc(figure=figure)

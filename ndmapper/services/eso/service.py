@@ -61,7 +61,11 @@ def dataset_of(filename: str) -> str:
 
 
 class EsoService:
-    """Look up calibrations and download files from the ESO archive."""
+    """
+    Look up calibrations and download files from the ESO archive.
+
+    Without `ask`, only the association files beside the data are looked into.
+    """
 
     def __init__(
         self,
@@ -71,8 +75,10 @@ class EsoService:
         mode: str = "raw2raw",
         decompress: bool | None = None,
         overwrite: bool = False,
+        ask: bool = True,
     ) -> None:
         self.files = files
+        self.ask = ask
         self.mode = mode
         self.decompress = decompress
         self.overwrite = overwrite
@@ -134,7 +140,7 @@ class EsoService:
             wanted = {dataset, *(dataset_of(path.name) for path in self.files)}
             for name in sorted(wanted - set(self._known)):
                 self._read_beside(name)
-        if dataset not in self._known and dataset not in self._asked:
+        if self.ask and dataset not in self._known and dataset not in self._asked:
             missing = wanted - set(self._known) - self._asked
             # The tree of a target includes the calibrations of its calibrations.
             first = [name for name in sorted(missing) if name != dataset]

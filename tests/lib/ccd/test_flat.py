@@ -369,3 +369,61 @@ def test_make_flat_spectral_names_and_flags_where_the_lamp_is_no_help(axis, capl
     assert f"flat[1]: in the {along} " in caplog.text
     assert "to 400 (counted from 1) the lamp has too little light" in caplog.text
     assert "the lamp has an edge, a line or fringes" in caplog.text
+
+
+def slit_lamp(*, dispersion="x", slit=(12, 50), **words):
+    """A lamp that fades along the dispersion, behind a slit; in electrons."""
+    rng = np.random.default_rng(45)
+    light = np.zeros((60, 300))
+    light[slice(*slit)] = 20000 * np.exp(-np.arange(300) / 150)
+    counts = rng.poisson(light) + rng.normal(0, 4, light.shape)
+    counts = counts if dispersion == "x" else counts.T
+    ndd = NDLater(counts, variance=np.maximum(counts, 0) + 16.0, ident=1)
+    ndd.meta.update(words)
+    return DataFileList(data=[DataFile("lamp.fits", data=[ndd])])
+
+
+@pytest.mark.parametrize("slit", [(12, 50), (0, 60)], ids=["edges", "none"])
+def test_make_flat_does_not_take_an_axis_that_the_light_contradicts(slit, caplog):
+    right = FLAT(slit_lamp(slit=slit), normalise="spectral")
+    assert "looks as if" not in caplog.text
+    with pytest.raises(ParameterError, match=r"were along y, and nothing states"):
+        FLAT(slit_lamp(dispersion="y", slit=slit), normalise="spectral")
+    for words, given in (
+        ({"DISPAXIS": 2}, {}),
+        ({}, {"dispersion_axis": 0}),
+        ({}, {"spectrograph": {"dispersion_axis": "y"}}),
+    ):
+        files = slit_lamp(dispersion="y", slit=slit, **words)
+        (flat,) = FLAT(files, normalise="spectral", **given)
+        np.testing.assert_allclose(flat.data.T, right[0].data, rtol=1e-5)
+    assert "looks as if" not in caplog.text
+    FLAT(
+        slit_lamp(dispersion="y", slit=slit), normalise="spectral", dispersion_axis=1,
+        threshold=0.0,
+    )  # fmt: skip
+    assert "were along y, and x is stated; is that right?" in caplog.text
+
+
+@pytest.mark.parametrize("wavelength", ["rises", "falls"])
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_make_flat_knows_slit_and_gaps_of_the_table(axis, wavelength):
+    table = {
+        "dispersion_axis": axis, "wavelength": wavelength, "slit": [21, 50],
+        "gaps": [[101, 120]],
+    }  # fmt: skip
+    files = slit_lamp(dispersion=axis)
+    (flat,) = FLAT(files, normalise="spectral", spectrograph=table)
+    flags = flat.flags if axis == "x" else flat.flags.T
+    dark = np.zeros((60, 300), bool)
+    dark[:20] = dark[:, 100:120] = dark[50:] = True
+    np.testing.assert_array_equal((flags & Flag.UNILLUMINATED) != 0, dark)
+    assert not flags[~dark].any()
+
+
+def test_a_frame_knows_whether_its_flat_has_the_light_of_the_slit():
+    for keep, word in ((False, "divided out"), (True, "kept")):
+        (flat,) = FLAT(slit_lamp(), normalise="spectral", keep_illumination=keep)
+        assert flat.meta["FLATSLIT"] == word
+        frame = NDLater(np.ones((60, 300)))
+        assert apply_flat(frame, flat=flat).meta["FLATSLIT"] == word

@@ -1,5 +1,8 @@
 """Raw frames sorted, grouped, and given their calibrations; no recipe runs."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -179,3 +182,53 @@ def test_table_of_another_folder_is_told(frames, folder):
     table = Table({"file": ["gone.fits"], "class": ["bias"]})
     night = MuseNight(frames / "raw", frames / "static", table=table)
     assert "gone.fits" in [str(n) for n in night.table["file"]]
+
+
+def test_only_what_some_exposures_need(frames, folder):
+    """A second template of biases, nearer to an exposure, is for it alone."""
+    shutil.copytree(frames / "raw", "raw")
+    for n in (1, 2, 3):
+        df = DataFile(f"raw/MUSE.SIM_BIAS0{n}.fits")
+        late = df.copy()
+        late.meta["MJD-OBS"] += 1.0
+        late.meta["DATE-OBS"] = "2016-01-02T00:0" + str(2 * n) + ":00"
+        late.meta["HIERARCH ESO TPL START"] = "2016-01-02T00:00:00"
+        late.save(f"raw/MUSE.SIM_LATE0{n}.fits")
+    raw = DataFile("raw/MUSE.SIM_OBJECT02.fits", mode="update")
+    raw.meta["MJD-OBS"] += 1.0
+    raw.meta["DATE-OBS"] = "2016-01-02T02:06:00"
+    raw.save()
+    night = MuseNight("raw", frames / "static", frames / "masters")
+    first, second = night.files("object")
+    labels = [
+        [label for label, _ in night.groups("bias", one)]
+        for one in (None, [first], [second])
+    ]
+    early, late = "MUSE.SIM_BIAS01_bias.fits", "MUSE.SIM_LATE01_bias.fits"
+    assert labels[0] == [early, late]
+    assert labels[1] == [early]
+    # Its flats are of the night before, and have the biases of that.
+    assert labels[2] == [early, late]
+    made = []
+    night.make("bias", lambda files: made.append(len(files)), [first])
+    assert made == [3]
+
+
+def test_association_files_of_the_archive_count_first(frames, folder):
+    """Two of the biases, as no rule would choose them; the rest is by the rules."""
+    shutil.copytree(frames / "raw", "raw")
+    files = "".join(f'<file category="BIAS" name="MUSE.SIM_BIAS0{n}"/>' for n in (1, 3))
+    Path("raw/MUSE.SIM_FLAT01_raw2raw.xml").write_text(
+        '<association category="FLAT" certified="true" complete="true" mode="Raw2Raw">'
+        '<mainFiles><file category="FLAT" name="MUSE.SIM_FLAT01"/></mainFiles>'
+        '<associatedFiles><association category="BIAS" certified="true" '
+        f'complete="true"><mainFiles>{files}</mainFiles></association>'
+        "</associatedFiles></association>"
+    )
+    night = MuseNight(
+        "raw", frames / "static", frames / "masters", server=["eso-files", "local"]
+    )
+    groups = dict(night.groups("bias"))
+    assert sorted(len(files) for files in groups.values()) == [2, 3]
+    flats = night.cals["associations"]["MUSE.SIM_FLAT01.fits"]
+    assert len(groups[flats["bias"]]) == 2

@@ -190,6 +190,15 @@ def test_error_that_spectra_share_counts_once(is_shared, words):
         assert relative == pytest.approx(0.03, rel=0.05)
 
 
+@pytest.mark.parametrize("size", [2, 3, 100, 101, 202, 203, 204])
+def test_short_spectra_of_any_length(size):
+    rng = np.random.default_rng(9)
+    made = combined(*(observed(rng, WAVELENGTHS[:size]) for _ in range(4)))
+    pulls = (made.data - 2 * source(WAVELENGTHS[:size])) / np.sqrt(made.variance)
+    assert made.shape == (size,)
+    assert np.abs(pulls).max() < 5
+
+
 def test_chip_gaps_are_bridged():
     rng = np.random.default_rng(8)
     ndds = []

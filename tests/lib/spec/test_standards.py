@@ -5,7 +5,11 @@ import pytest
 from astropy.table import Table
 
 from ndmapper.errors import MissingFileError, ParameterError
-from ndmapper.lib.spec.extinction import find_extinction, read_extinction
+from ndmapper.lib.spec.extinction import (
+    extinction_for,
+    find_extinction,
+    read_extinction,
+)
 from ndmapper.lib.spec.standards import find_standard, list_standards, read_standard
 
 BLUE = (3420.0, 5530.0)
@@ -153,6 +157,13 @@ def test_extinction_by_name():
         find_extinction("mtam")
     with pytest.raises(ParameterError, match="'none'"):
         find_extinction()
+
+
+def test_extinction_none_in_the_table_is_that_of_a_call():
+    table = {"extinction": "none"}
+    assert extinction_for(None, table) is None
+    assert extinction_for("none", {"extinction": "mtham"}) is None
+    assert extinction_for("mtham", table).name == "mtham"
 
 
 def test_extinction_is_interpolated(caplog, tmp_path):
