@@ -127,6 +127,7 @@ def read_lists(night: MuseNight, folder: Path) -> None:
         msg = f"{missing[0]} is listed in {folder}, but is not in {night.raw}"
         raise MissingFileError(msg)
     _warn_of_differences(by_list, wanted)
+    night.refresh = True
     night.table = night.table[np.isin(known, list(wanted))]
     for row in night.table:
         row["class"] = wanted[str(row["file"])]

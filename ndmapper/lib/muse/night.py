@@ -86,6 +86,9 @@ class MuseNight:
         before calibrations are asked for, and the table be saved and given as `table`.
     without : frozenset of str
         Types of calibration that are not applied.
+    refresh : bool
+        Whether calibrations that an earlier run found are looked up again, but for what
+        was edited in the document; so with `prefer`, which may have changed.
     parameters : dict of str to mapping
         Parameters of steps by their names, for `run` and `make`.
     """
@@ -116,6 +119,7 @@ class MuseNight:
         ]
         self.without = frozenset(without)
         self.prefer = prefer
+        self.refresh = prefer is not None
         self._fixed = {kind: DataFile(path) for kind, path in (fixed or {}).items()}
         self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
@@ -139,7 +143,7 @@ class MuseNight:
             self._document = look_up_cals(
                 names or [self.raw / str(name) for name in self.table["file"]],
                 server=self._server, cache=self._cache, dirname=self._folders,
-                survey=self._surveyed(), instrument="muse",
+                survey=self._surveyed(), instrument="muse", refresh=self.refresh,
             )  # fmt: skip
         return self._document
 
@@ -431,7 +435,7 @@ _MADE = {
 
 
 def _preferred(table: Table, there: Collection[str], prefer: str) -> Table:
-    """Leave out masters where there are raw frames, or these where there are masters."""
+    """Leave out masters where there are raw frames, or the other way round."""
     left_out: set[str] = set()
     for raw, made in _MADE.items():
         if prefer == "raw" and raw in there:

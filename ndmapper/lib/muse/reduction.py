@@ -353,13 +353,12 @@ class MuseReduction:
             The result.
         """
         chosen = self.replace.get(name, step)
-        declared = step if isinstance(step, Step) else None
         if isinstance(chosen, Step):
             if self.config.sofs:
                 chosen, words = self._with_sof(name, chosen, files, words)
             result = self.night.run(chosen, files, **words)
         else:
-            result = chosen(self.night.of(files, declared), **words)
+            result = chosen(files, **words)
         return self.after[name](result) if name in self.after else result
 
     def _with_sof(
