@@ -128,9 +128,11 @@ def read_lists(night: MuseNight, folder: Path) -> None:
         raise MissingFileError(msg)
     _warn_of_differences(by_list, wanted)
     night.refresh = True
-    night.table = night.table[np.isin(known, list(wanted))]
+    # Masters that lie among the raw frames are in no list.
+    raw = np.isin(np.asarray(night.table["class"], dtype=str), list(_TYPES))
+    night.table = night.table[np.isin(known, list(wanted)) | ~raw]
     for row in night.table:
-        row["class"] = wanted[str(row["file"])]
+        row["class"] = wanted.get(str(row["file"]), row["class"])
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

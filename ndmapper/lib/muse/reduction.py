@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.further import FurtherProduct
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, FileName, FileSet
 from ndmapper.errors import (
@@ -18,6 +19,7 @@ from ndmapper.errors import (
     StepError,
     did_you_mean,
 )
+from ndmapper.instruments import load
 from ndmapper.lib.muse import recipes
 from ndmapper.lib.muse.cleaning import clean_up
 from ndmapper.lib.muse.layouts import check_layout
@@ -487,10 +489,11 @@ class _Block:
             if name not in _KIND_OF or folder == self.config.outdir:
                 continue
             for label, _ in self.night.groups(_KIND_OF[name], self.exposures):
-                with config.using(outdir=str(folder)):
-                    found = self.night.calibration(label)
-                if found is not None:
-                    self.night.add(label, found)
+                for one in _products_of(_KIND_OF[name], label):
+                    with config.using(outdir=str(folder)):
+                        found = self.night.calibration(one)
+                    if found is not None:
+                        self.night.add(label, found)
 
     def _folder(self, kind: str, **names: str) -> Path:
         return self.config.folder_for(kind, self.ob, **names)
@@ -736,6 +739,19 @@ class _Block:
                 **words,
             )  # fmt: skip
         return _only(made) or self.cubes
+
+
+def _products_of(kind: str, label: str) -> list[str]:
+    """Name a master and what is made with it, such as the traces of a flat."""
+    instrument = load("muse")
+    further = (
+        FurtherProduct(
+            label=label, from_type=kind, cal_type=other, instrument=instrument
+        ).name
+        for other in instrument.products.get(kind, {})
+        if other != kind
+    )
+    return [label, *further]
 
 
 def _modified_sky() -> Callable[..., Any]:
