@@ -51,10 +51,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.init:
         return _init(args, path)
     from ndmapper.config import config
+    from ndmapper.lib.muse.musereduce_config import read_config
     from ndmapper.lib.muse.reduction import MuseReduction, reduce_muse
-    from ndmapper.lib.muse.settings import read_toml
 
-    chosen = read_toml(path)
+    chosen = read_config(path)
     if args.status:
         return _status(args, chosen)
     if args.table is not None:

@@ -18,8 +18,8 @@ from ndmapper.steps.record.freshness import find_input, references_of
 
 __all__ = ["Candidate", "Keep", "find_removable", "finish_removals", "remove"]
 
-Keep = Literal["final", "calibs"]
-"""What is kept: only products of which no other is made, or calibrations as well."""
+Keep = Literal["final", "calibs", "none"]
+"""What is kept: what no other product is made of, calibrations as well, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
     for path, rows in products.items():
         uses = made_of.get(rows[-1]["key"], set())
         why = None
-        if not uses:
+        if not uses and keep != "none":
             why = "nothing else is made of it"
         elif keep == "calibs" and "calibration" in uses:
             why = "it is a calibration"

@@ -118,7 +118,7 @@ def keep_sof(job: Job) -> None:
     lines = []
     for tag, df in frames_of(job):
         path = os.path.abspath(df) if df.filename else ""  # noqa: PTH100
-        if path and df.unloaded and is_safe(path):
+        if path and (not df.is_made or df.unloaded) and is_safe(path):
             lines.append(f"{path} {tag}")
         else:
             name = ascii(path or "a file without a name")

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import Table
@@ -60,11 +60,19 @@ class MuseNight:
     table : Table, str or path, optional
         A corrected table of raw frames, or its ECSV file (see `table`).
     mode : str, optional
-        Only frames of this mode, such as ``'WFM-NOAO-N'``; biases and darks are of
-        every mode.
+        Only frames of this mode, such as ``'WFM-NOAO-N'``, or ``'WFM-NOAO'`` for the
+        nominal and the extended range; biases and darks are of every mode,
+        illumination flats and astrometric fields of every mode of the field.
     without : collection of str
         Types of calibration that are not applied. By default darks, and the lines of
         Raman scattering, which only frames with laser guide stars need.
+    prefer : {'raw', 'masters'}, optional
+        Whether masters are made of raw frames wherever there are such, or those that
+        are there are used wherever there are such. By default the nearest in time is
+        used, be it raw or ready.
+    fixed : mapping of str to path, optional
+        Calibrations by type that are applied to all frames, such as ``{'filters':
+        'my_filters.fits'}``, whatever there is besides.
     server : str or list of str
         What is asked for calibrations, one after the other: the rules of the
         instrument, ``'local'``; ESO's association files (``*_raw2raw.xml``) beside the
@@ -78,6 +86,9 @@ class MuseNight:
         before calibrations are asked for, and the table be saved and given as `table`.
     without : frozenset of str
         Types of calibration that are not applied.
+    refresh : bool
+        Whether calibrations that an earlier run found are looked up again, but for what
+        was edited in the document; so with `prefer`, which may have changed.
     parameters : dict of str to mapping
         Parameters of steps by their names, for `run` and `make`.
     """
@@ -92,6 +103,8 @@ class MuseNight:
         table: Table | str | os.PathLike[str] | None = None,
         mode: str | None = None,
         without: Collection[str] = ("dark", "raman"),
+        prefer: Literal["raw", "masters"] | None = None,
+        fixed: Mapping[str, str | os.PathLike[str]] | None = None,
         server: Any = "local",
     ) -> None:
         self.raw = Path(raw)
@@ -105,6 +118,9 @@ class MuseNight:
             for one in named
         ]
         self.without = frozenset(without)
+        self.prefer = prefer
+        self.refresh = prefer is not None
+        self._fixed = {kind: DataFile(path) for kind, path in (fixed or {}).items()}
         self.parameters: dict[str, Mapping[str, Any]] = {}
         self.table = survey(self.raw, "muse", known=table)
         if mode is not None:
@@ -127,9 +143,19 @@ class MuseNight:
             self._document = look_up_cals(
                 names or [self.raw / str(name) for name in self.table["file"]],
                 server=self._server, cache=self._cache, dirname=self._folders,
-                survey=self.table, instrument="muse",
+                survey=self._surveyed(), instrument="muse", refresh=self.refresh,
             )  # fmt: skip
         return self._document
+
+    def _surveyed(self) -> Table:
+        """Give the table of raw frames, without what is not preferred."""
+        if self.prefer is None:
+            return self.table
+        others = [survey(folder, "muse")["class"] for folder in self._folders[1:-1]]
+        there = {
+            str(name) for names in (self.table["class"], *others) for name in names
+        }
+        return _preferred(self.table, there, self.prefer)
 
     def lacking(self, files: Any) -> dict[str, str]:
         """
@@ -296,6 +322,7 @@ class MuseNight:
             for kind, path in self._static_of(file).items():
                 if kind in types and file.cals.get(kind) is None:
                     file.cals[kind] = path
+            file.cals.update({k: v for k, v in self._fixed.items() if k in types})
             for kind in self.without & set(taken):
                 file.cals[kind] = None
         return files
@@ -333,6 +360,25 @@ class MuseNight:
                 continue
             found[kind] = DataFile(paths[-1])
         return found
+
+    def static(self, kind: str) -> DataFile | None:
+        """
+        Give the static calibration of a type, of those that have no date.
+
+        Parameters
+        ----------
+        kind : str
+            Type of calibration, such as ``'skylines'``.
+
+        Returns
+        -------
+        DataFile or None
+            The file; None if there is none.
+        """
+        if kind in self._fixed:
+            return self._fixed[kind]
+        paths = self._statics.get(kind)
+        return DataFile(paths[-1]) if paths else None
 
     def make(
         self, kind: str, step: Callable[..., Any], files: Any = None, **parameters: Any
@@ -381,13 +427,35 @@ class MuseNight:
         known.append(result)
 
 
+_MADE = {
+    "bias": ("bias",), "dark": ("dark",), "flat": ("flat", "trace"), "arc": ("arc",),
+    "twilight": ("twilight",),
+}  # fmt: skip
+"""Types of the masters that are made of the raw frames of a class."""
+
+
+def _preferred(table: Table, there: Collection[str], prefer: str) -> Table:
+    """Leave out masters where there are raw frames, or the other way round."""
+    left_out: set[str] = set()
+    for raw, made in _MADE.items():
+        if prefer == "raw" and raw in there:
+            left_out |= {f"processed_{kind}" for kind in made}
+        elif prefer == "masters" and f"processed_{made[0]}" in there:
+            left_out.add(raw)
+    return table[[str(name) not in left_out for name in table["class"]]]
+
+
 def _of_mode(table: Table, mode: str) -> Table:
     """Leave out frames of another mode; biases and darks are of every mode."""
     modes = sorted({str(value) for value in table["mode"]})
+    fits = [_is_of_mode(str(row["mode"]), mode) for row in table]
     kept = [
-        str(row["mode"]) == mode or row["class"] in ("bias", "dark") for row in table
-    ]
-    if not any(str(row["mode"]) == mode for row in table):
+        is_one or row["class"] in ("bias", "dark")
+        # What lights the field does not depend on adaptive optics.
+        or (row["class"] in ("illum", "astrometry") and row["mode"][:3] == mode[:3])
+        for is_one, row in zip(fits, table, strict=True)
+    ]  # fmt: skip
+    if not any(fits):
         msg = f"no raw frame has the mode {mode!r}{did_you_mean(mode, modes)}"
         msg += f"; there are: {', '.join(modes)}"
         raise ParameterError(msg)
@@ -395,6 +463,11 @@ def _of_mode(table: Table, mode: str) -> Table:
         words = "%d frames of another mode than %s are left out"
         log.warning(words, kept.count(False), mode)
     return table[kept]
+
+
+def _is_of_mode(mode: str, wanted: str) -> bool:
+    """Whether a mode is the wanted one; ``WFM-AO`` is of either range."""
+    return mode == wanted or mode.startswith(f"{wanted}-")
 
 
 def _is_vignetted(file: DataFile | FileSet) -> bool:

@@ -1,5 +1,6 @@
 """Reducing nights of MUSE, from raw frames to combined cubes."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +8,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.further import FurtherProduct
 from ndmapper.config import config
-from ndmapper.data import DataFileList
+from ndmapper.data import DataFile, DataFileList, FileName, FileSet
 from ndmapper.errors import (
     MissingCalibrationError,
     NdmapperError,
@@ -17,9 +19,15 @@ from ndmapper.errors import (
     StepError,
     did_you_mean,
 )
+from ndmapper.instruments import load
 from ndmapper.lib.muse import recipes
+from ndmapper.lib.muse.cleaning import clean_up
+from ndmapper.lib.muse.layouts import check_layout
+from ndmapper.lib.muse.musereduce_config import read_config
+from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
 from ndmapper.lib.muse.night import MuseNight
-from ndmapper.lib.muse.settings import MuseConfig, read_toml
+from ndmapper.lib.muse.settings import MuseConfig
+from ndmapper.lib.muse.sofs import sof_of_user, write_sof
 from ndmapper.steps import Step
 
 __all__ = ["STEPS", "MuseReduction", "reduce_muse", "steps_between"]
@@ -31,6 +39,12 @@ STEPS = (
     "scipost", "align", "combine",
 )  # fmt: skip
 """Steps of a reduction, in the order in which they are run."""
+
+_KIND_OF = {
+    "bias": "bias", "dark": "dark", "flat": "flat", "wavecal": "arc", "lsf": "arc",
+    "twilight": "twilight", "standard": "standard", "sky": "sky",
+}  # fmt: skip
+"""Types of the masters that steps make."""
 
 _COMBINED = {"DATACUBE_FINAL": "combined.fits", "IMAGE_FOV": "combined-{filter}.fits"}
 
@@ -81,7 +95,7 @@ def reduce_muse(
     StepError
         If observation blocks failed.
     """
-    chosen = given if isinstance(given, MuseConfig) else read_toml(given)
+    chosen = given if isinstance(given, MuseConfig) else read_config(given)
     steps = steps_between(only, start, stop)
     for words in (replace or {}, after or {}):
         for name in words:
@@ -91,8 +105,15 @@ def reduce_muse(
     goes_on = (on_error or "continue") == "continue"
     results: dict[str, Any] = {}
     failed: dict[str, Exception] = {}
-    with config.using(reprocess=_reprocess(), outdir=str(chosen.outdir)):
+    settings: dict[str, Any] = {
+        "reprocess": _reprocess(), "outdir": str(chosen.outdir),
+    }  # fmt: skip
+    if chosen.workers is not None:
+        settings["workers"] = chosen.workers
+    with config.using(**settings):
         chosen.outdir.mkdir(parents=True, exist_ok=True)
+        if chosen.lists == "write":
+            write_lists(reduction.night, chosen.outdir)
         for name in obs:
             try:
                 results[name] = reduction.reduce(name, steps)
@@ -101,6 +122,8 @@ def reduce_muse(
                     raise
                 log.error("%s failed: %s", name, err)
                 failed[name] = err
+    if chosen.clean and not failed and not config["dry_run"]:
+        clean_up(chosen.outdir, chosen.clean)
     if failed:
         told = "; ".join(f"{name}: {err}" for name, err in failed.items())
         msg = f"{len(failed)} of {len(obs)} observation blocks failed: {told}"
@@ -171,20 +194,46 @@ class MuseReduction:
         What is to be done, and how.
     replace, after : mapping of str to callable
         Steps in the place of others, and functions of their results.
+    template : str or None
+        Only masters of raw frames of this template (TPL START) are made.
+    shared : MuseNight or None
+        The night of another reduction, with all that this has made.
     """
 
     config: MuseConfig
     replace: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     after: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    template: str | None = None
+    shared: MuseNight | None = None
 
     def __post_init__(self) -> None:
+        self._masters: dict[tuple[str, str], tuple[Path, Any]] = {}
+        if self.shared is not None:
+            self.night = self.shared
+            return
         chosen = self.config
         self.night = MuseNight(
             chosen.raw, chosen.static, chosen.masters, mode=chosen.mode,
             cache=chosen.outdir / "calibrations.json", table=chosen.table,
-            without=chosen.without, server=list(chosen.server),
+            without=(*chosen.without, *_unused(chosen)), prefer=chosen.prefer,
+            fixed=chosen.fixed, server=list(chosen.server),
         )  # fmt: skip
+        if chosen.lists == "read":
+            read_lists(self.night, chosen.outdir)
         self.night.parameters = dict(chosen.steps)
+
+    def change(self, chosen: MuseConfig) -> None:
+        """
+        Go by another configuration from now on; what was made is known still.
+
+        Parameters
+        ----------
+        chosen : MuseConfig
+            The same but for parameters of steps and what is left out.
+        """
+        self.config = chosen
+        self.night.parameters = dict(chosen.steps)
+        self.night.without = frozenset((*chosen.without, *_unused(chosen)))
 
     def obs(self, wanted: str | Sequence[str] | None = None) -> list[str]:
         """
@@ -195,6 +244,29 @@ class MuseReduction:
         ParameterError
             If one that is wanted has none.
         """
+        together = self.config.together
+        if together is not None and wanted in (None, together, [together]):
+            self.blocks_of(together)
+            return [together]
+        return self._known(wanted)
+
+    def blocks_of(self, name: str) -> list[str]:
+        """
+        List the observation blocks that are reduced under a name.
+
+        Parameters
+        ----------
+        name : str
+            That of a block, or the one under which several are reduced together.
+
+        Returns
+        -------
+        list of str
+            Their names.
+        """
+        return self._known(None) if name == self.config.together else [name]
+
+    def _known(self, wanted: str | Sequence[str] | None) -> list[str]:
         table = self.night.table
         rows = table[table["class"] == "object"]
         known = list(dict.fromkeys(str(name) for name in rows["ob"]))
@@ -255,6 +327,7 @@ class MuseReduction:
         block = _Block(self, ob)
         block.check()
         wanted = [name for name in steps if name not in self.config.skip]
+        block.find_masters(name for name in STEPS if name not in wanted)
         for name in STEPS:
             if name in steps:
                 yield getattr(block, name)() if name in wanted else None
@@ -283,10 +356,66 @@ class MuseReduction:
         """
         chosen = self.replace.get(name, step)
         if isinstance(chosen, Step):
+            if self.config.sofs:
+                chosen, words = self._with_sof(name, chosen, files, words)
             result = self.night.run(chosen, files, **words)
         else:
             result = chosen(files, **words)
         return self.after[name](result) if name in self.after else result
+
+    def _with_sof(
+        self, name: str, step: Step, files: Any, words: Mapping[str, Any]
+    ) -> tuple[Step, dict[str, Any]]:
+        """Write the set of frames of a call, or take the one that was edited."""
+        self.night.of(files, step)
+        first: Any = files
+        while not isinstance(first, DataFile):
+            first = next(iter(first.values() if isinstance(first, FileSet) else first))
+        stem = FileName(str(first)).base
+        folder = Path(words.get("outdir", self.config.outdir))
+        path = folder / f"{stem}_{name}.sof"
+        if name not in self.config.edited_sofs:
+            given = {**self.config.steps.get(step.name, {}), **words}
+            write_sof(path, step, files, **given)
+            return step, dict(words)
+        # One set of frames is one call of the recipe, for all IFUs.
+        whole = {"by": None, "nifu": -1} if step.declaration.by else {}
+        return sof_of_user(step, path), {**words, **whole}
+
+    def master_of(
+        self, name: str, label: str, folder: Path, make: Callable[[], Any]
+    ) -> Any:
+        """
+        Make a master, but only once where several blocks need it.
+
+        Parameters
+        ----------
+        name : str
+            Which of `STEPS` it is of.
+        label : str
+            Its label in the calibration document.
+        folder : Path
+            Where it is to be.
+        make : callable
+            What makes it.
+
+        Returns
+        -------
+        object
+            What was made, here or in the folder of another block.
+        """
+        known = self._masters.get((name, label))
+        if known is not None and known[0] != folder:
+            return known[1]
+        made = make()
+        self._masters[name, label] = folder, made
+        return made
+
+
+def _unused(chosen: MuseConfig) -> tuple[str, ...]:
+    """Types of calibration that exposures of an empty field would give in vain."""
+    is_used = chosen.subtract_sky and chosen.sky_field == "auto"
+    return () if is_used else ("sky", "skyfit", "skymask")
 
 
 class _Block:
@@ -297,12 +426,13 @@ class _Block:
         self.config = reduction.config
         self._tables: Any = None
         self._cubes: Any = None
-        self._offsets: Any = None
+        self._offsets: dict[str, Any] | None = None
+        self._skies: list[Any] | None = None
 
     @property
     def where(self) -> dict[str, Any]:
         """What of the raw frames belongs to this block and is to be reduced."""
-        found: dict[str, Any] = {"ob": self.ob}
+        found: dict[str, Any] = {"ob": self.whole.blocks_of(self.ob)}
         if self.config.exposures:
             found["exposure"] = self.config.exposures
         if self.config.exptime is not None:
@@ -331,8 +461,50 @@ class _Block:
     def _master(self, name: str, kind: str, step: Step) -> Any:
         if kind in self.night.without:
             return None
-        call = partial(self.whole.call, name, step)
-        return self.night.make(kind, call, self.exposures)
+        return [
+            self._make(name, label, partial(self.whole.call, name, step, frames))
+            for label, frames in self._groups(kind)
+        ]
+
+    def _groups(self, kind: str) -> list[tuple[str, DataFileList]]:
+        """List masters to be made, of one template if only that is wanted."""
+        groups = self.night.groups(kind, self.exposures)
+        wanted = self.whole.template
+        if wanted is None:
+            return groups
+        sets = {str(row["file"]): str(row["set"]) for row in self.night.table}
+        return [g for g in groups if sets.get(Path(str(g[1][0])).name) == wanted]
+
+    def _make(self, name: str, label: str, make: Callable[..., Any]) -> Any:
+        """Make a master in its folder, and note it."""
+        place = partial(make, **self._placed(name))
+        made = self.whole.master_of(name, label, self._folder(name), place)
+        self.night.add(label, made)
+        return made
+
+    def find_masters(self, steps: Iterable[str]) -> None:
+        """Find masters of an earlier run, of steps that are not run now."""
+        for name in steps:
+            folder = self._folder(name)
+            if name not in _KIND_OF or folder == self.config.outdir:
+                continue
+            for label, _ in self.night.groups(_KIND_OF[name], self.exposures):
+                for one in _products_of(_KIND_OF[name], label):
+                    with config.using(outdir=str(folder)):
+                        found = self.night.calibration(one)
+                    if found is not None:
+                        self.night.add(label, found)
+
+    def _folder(self, kind: str, **names: str) -> Path:
+        return self.config.folder_for(kind, self.ob, **names)
+
+    def _placed(self, kind: str, **names: str) -> dict[str, str]:
+        """Say where products go, if not into the folder of all."""
+        folder = self._folder(kind, **names)
+        if folder == self.config.outdir:
+            return {}
+        folder.mkdir(parents=True, exist_ok=True)
+        return {"outdir": str(folder)}
 
     def bias(self) -> Any:
         return self._master("bias", "bias", recipes.bias)
@@ -348,44 +520,107 @@ class _Block:
 
     def lsf(self) -> Any:
         made = []
-        for label, frames in self.night.groups("arc", self.exposures):
+        for label, frames in self._groups("arc"):
             waves = self.night.calibration(label)
-            made.append(self.whole.call("lsf", recipes.lsf, frames, arc=waves))
-            self.night.add(label, made[-1])
+            call = partial(self.whole.call, "lsf", recipes.lsf, frames, arc=waves)
+            made.append(self._make("lsf", label, call))
         return made
 
     def twilight(self) -> Any:
         return self._master("twilight", "twilight", recipes.twilight)
 
-    def _basic(self, files: Any) -> Any:
-        return self.whole.call("scibasic", recipes.scibasic, files)
+    def _basic(self, files: Any, kind: str, **names: str) -> Any:
+        words = self._placed(kind, **names)
+        return self.whole.call("scibasic", recipes.scibasic, files, **words)
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Names of exposure and pointing of each frame of the object."""
+        table = self.night.table
+        rows = {str(row["file"]): row for row in table[table["class"] == "object"]}
+        found = [rows[Path(str(df)).name] for df in self.exposures]
+        return [(str(row["exposure"]), str(row["pointing"])) for row in found]
+
+    def _is_split(self, kind: str) -> bool:
+        """Whether each exposure is a call by itself."""
+        template = check_layout(self.config.layout).get(kind, "")
+        return self.config.sofs or "{exposure}" in template or "{pointing}" in template
+
+    def _names(self, n: int) -> dict[str, str]:
+        exposure, pointing = self.names[n]
+        return {"exposure": exposure, "pointing": pointing}
 
     def scibasic(self) -> Any:
         """Make pixel tables of the exposures of the object."""
-        self._tables = self._basic(self.exposures)
+        files = self.exposures
+        if not self._is_split("scibasic"):
+            self._tables = self._basic(files, "scibasic")
+            return self._tables
+        self._tables = [
+            one
+            for n in range(len(files))
+            for one in self._basic(files[n : n + 1], "scibasic", **self._names(n))
+        ]
         return self._tables
 
     def standard(self) -> Any:
         """Find the response from each standard star that is needed."""
 
-        def respond(frames: Any) -> Any:
-            (table,) = self._basic(frames)
-            return self.whole.call("standard", recipes.standard, table)
+        def respond(frames: Any, **words: Any) -> Any:
+            (table,) = self._basic(frames, "scibasic_standard")
+            return self.whole.call("standard", recipes.standard, table, **words)
 
-        return self.night.make("standard", respond, self.exposures)
+        return [
+            self._make("standard", label, partial(respond, frames))
+            for label, frames in self._groups("standard")
+        ]
 
     def sky(self) -> Any:
         """Find the sky, in exposures of an empty field if there are any."""
         if not self.config.subtract_sky:
             return None
 
-        def find(frames: Any) -> Any:
-            (table,) = self._basic(frames)
-            return self.whole.call("sky", recipes.create_sky, table)
+        def find(frames: Any, **words: Any) -> Any:
+            (table,) = self._basic(frames, "scibasic_sky")
+            return self._find_sky(table, **words)
 
-        if self.config.sky_field == "object":
-            return None
-        return self.night.make("sky", find, self.exposures)
+        if self._has_sky:
+            return [
+                self._make("sky", label, partial(find, frames))
+                for label, frames in self._groups("sky")
+            ]
+        return self.skies if self._skymethod == "subtract-model" else None
+
+    def _find_sky(self, table: Any, **words: Any) -> Any:
+        """Find the sky in a pixel table, if wanted without lines of the target."""
+        if self.config.modified_sky and "sky" not in self.whole.replace:
+            modified = partial(_modified_sky(), night=self.night)
+            return modified(self.night.of(table, recipes.create_sky), **words)
+        return self.whole.call("sky", recipes.create_sky, table, **words)
+
+    @property
+    def _has_sky(self) -> bool:
+        """Whether the sky is that of exposures of an empty field."""
+        return self.config.sky_field == "auto" and bool(
+            self.night.groups("sky", self.exposures)
+        )
+
+    @property
+    def _skymethod(self) -> str:
+        """How the sky is subtracted."""
+        if not self.config.subtract_sky:
+            return "none"
+        default = "subtract-model" if self._has_sky else "model"
+        said = self.night.parameters.get("scipost", {}).get("skymethod", default)
+        return str(said)
+
+    @property
+    def skies(self) -> list[Any]:
+        """The sky of each exposure of the object, found in its own pixel table."""
+        if self._skies is None:
+            words = self._placed("sky")
+            self._skies = [self._find_sky(table, **words) for table in self.tables]
+        return self._skies
 
     @property
     def tables(self) -> Any:
@@ -394,50 +629,144 @@ class _Block:
 
     def scipost(self) -> Any:
         """Make a cube of each exposure."""
-        words: dict[str, Any] = {}
-        if not self.config.subtract_sky:
-            words = {"skymethod": "none", "sky": None, "skyfit": None}
-        elif "skymethod" not in self.night.parameters.get("scipost", {}):
-            has_sky = self.config.sky_field == "auto" and self.night.groups(
-                "sky", self.exposures
-            )
-            words = {"skymethod": "subtract-model" if has_sky else "model"}
-        if self.config.sky_field == "object":
-            words |= {"sky": None, "skyfit": None}
-        self._cubes = self.whole.call(
-            "scipost", recipes.scipost, self.tables, outdir=self._outdir(), **words
-        )
+        tables, sky = self.tables, self._sky_words()
+        if not self._is_split("scipost"):
+            words = self._placed("scipost") | sky
+            call = self.whole.call("scipost", recipes.scipost, tables, **words)
+            self._cubes = call
+            return self._cubes
+        cubes: dict[str, list[Any]] = {}
+        for n in range(len(tables)):
+            own: dict[str, Any] = dict(self._placed("scipost", **self._names(n)))
+            for key, value in sky.items():
+                own[key] = value[n : n + 1] if isinstance(value, list) else value
+            table = tables[n : n + 1]
+            one = self.whole.call("scipost", recipes.scipost, table, **own)
+            for tag, products in one.items():
+                cubes.setdefault(tag, []).extend(products)
+        self._cubes = cubes
         return self._cubes
 
-    def _outdir(self) -> str:
-        folder = self.config.outdir / self.config.folder_of(self.ob)
-        folder.mkdir(parents=True, exist_ok=True)
-        return str(folder)
+    def _sky_words(self) -> dict[str, Any]:
+        """Say how the sky is subtracted, and which."""
+        method = self._skymethod
+        words: dict[str, Any] = {"skymethod": method}
+        if method == "none":
+            return words | {"sky": None, "skyfit": None}
+        if not self._has_sky:
+            if method == "subtract-model":
+                words["sky"] = [one["SKY_CONTINUUM"] for one in self.skies]
+                words["skyfit"] = [one["SKY_LINES"] for one in self.skies]
+            else:
+                # The recipe fits the lines that the pipeline knows.
+                words |= {"sky": None, "skyfit": self.night.static("skylines")}
+        if self._autocalib != "none" and "mask" not in self._scipost_words:
+            if not self._has_sky:
+                words["mask"] = [one["SKY_MASK"] for one in self.skies]
+            else:
+                given = self.night.of(self.tables, recipes.create_sky)
+                words["mask"] = [table.cals.get("skymask") for table in given]
+        return words
+
+    @property
+    def _scipost_words(self) -> Mapping[str, Any]:
+        return self.night.parameters.get("scipost", {})
+
+    @property
+    def _autocalib(self) -> str:
+        return str(self._scipost_words.get("autocalib", "none"))
 
     @property
     def cubes(self) -> Any:
         """Products of scipost, made now or before."""
         return self.scipost() if self._cubes is None else self._cubes
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """The exposures that are combined with one another, by pointing or all."""
+        chosen = self.config.combined
+        known = [exposure for exposure, _ in self.names]
+        for name in chosen:
+            if name not in known:
+                msg = (
+                    f"{name!r} is to be combined, but is no exposure of {self.ob}"
+                    f"{did_you_mean(name, known)}; there are: {', '.join(known)}"
+                )
+                raise ParameterError(msg)
+        found: dict[str, list[int]] = {}
+        for n, (exposure, pointing) in enumerate(self.names):
+            if not chosen or exposure in chosen:
+                by_pointing = self.config.combine_by == "pointing"
+                found.setdefault(pointing if by_pointing else "", []).append(n)
+        return found
+
+    def _place(self, kind: str, pointing: str) -> tuple[dict[str, str], str]:
+        """Say where what is made of several exposures goes, and what is before it."""
+        by_pointing = self.config.combine_by == "pointing"
+        name = pointing or self.names[0][1]
+        words = self._placed(kind, pointing=name)
+        in_folder = "{pointing}" in check_layout(self.config.layout).get(kind, "")
+        return words, f"{pointing}_" if by_pointing and not in_folder else ""
+
     def align(self) -> Any:
         """Find the offsets of the exposures; None of a single one."""
         filters = self.config.align_by
-        images = DataFileList([one[filters] for one in self.cubes["IMAGE_FOV"]])
-        if len(images) > 1:
-            self._offsets = self.whole.call(
-                "align", recipes.exp_align, images, outdir=self._outdir(),
-                out_names="offsets.fits",
-            )  # fmt: skip
-        return self._offsets
+        self._offsets = {}
+        for pointing, rows in self.groups.items():
+            images = [self.cubes["IMAGE_FOV"][n][filters] for n in rows]
+            if len(images) > 1:
+                words, start = self._place("align", pointing)
+                self._offsets[pointing] = self.whole.call(
+                    "align", recipes.exp_align, DataFileList(images),
+                    out_names=f"{start}offsets.fits", **words,
+                )  # fmt: skip
+        return _only(self._offsets)
 
     def combine(self) -> Any:
         """Combine the exposures; of a single one its cube is the result."""
         if self._offsets is None and "align" not in self.config.skip:
             self.align()
-        tables = self.cubes["PIXTABLE_REDUCED"]
-        if len(tables) < 2:
-            return self.cubes
-        return self.whole.call(
-            "combine", recipes.exp_combine, tables, offsets=self._offsets,
-            outdir=self._outdir(), out_names=_COMBINED,
-        )  # fmt: skip
+        made: dict[str, Any] = {}
+        for pointing, rows in self.groups.items():
+            tables = DataFileList([self.cubes["PIXTABLE_REDUCED"][n] for n in rows])
+            if len(tables) < 2:
+                continue
+            words, start = self._place("combine", pointing)
+            made[pointing] = self.whole.call(
+                "combine", recipes.exp_combine, tables,
+                offsets=(self._offsets or {}).get(pointing),
+                out_names={tag: f"{start}{name}" for tag, name in _COMBINED.items()},
+                **words,
+            )  # fmt: skip
+        return _only(made) or self.cubes
+
+
+def _products_of(kind: str, label: str) -> list[str]:
+    """Name a master and what is made with it, such as the traces of a flat."""
+    instrument = load("muse")
+    further = (
+        FurtherProduct(
+            label=label, from_type=kind, cal_type=other, instrument=instrument
+        ).name
+        for other in instrument.products.get(kind, {})
+        if other != kind
+    )
+    return [label, *further]
+
+
+def _modified_sky() -> Callable[..., Any]:
+    """Give the step that leaves lines of the target out of the sky."""
+    name = "ndmapper.lib.muse.sky"
+    if importlib.util.find_spec(name) is None:
+        msg = (
+            "the modified subtraction of the sky (modified_sky) is not part of this "
+            "version; give a step of your own with replace={'sky': ...}"
+        )
+        raise ParameterError(msg)
+    found: Callable[..., Any] = importlib.import_module(name).create_modified_sky
+    return found
+
+
+def _only(made: Mapping[str, Any]) -> Any:
+    """Give the one thing that was made, or all by pointing; None for nothing."""
+    return next(iter(made.values()), None) if len(made) < 2 else dict(made)
