@@ -150,10 +150,9 @@ def make_flat(
             along = ndd.shape[axis]
             gap = geometry.in_gap(along)
             rows = geometry.rows(ndd.shape[1 - axis])
-            values = np.asarray(ndd.data, np.float64)
-            values = np.where(np.isfinite(values) & ~_mask(ndd), values, np.nan)
+            light = np.where(np.isfinite(light), light, np.nan)
             try:
-                check_one_slit((values.T if axis == 0 else values)[rows])
+                check_one_slit((light.T if axis == 0 else light)[rows])
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
