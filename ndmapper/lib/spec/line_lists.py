@@ -48,6 +48,11 @@ def find_line_list(name: str, folder: str | Path | None = None) -> Path:
     folder : path, optional
         Folder with files (ecsv, dat, txt, csv, fits), in place of those of the package.
 
+    Returns
+    -------
+    Path
+        The file.
+
     Raises
     ------
     MissingFileError
