@@ -21,6 +21,7 @@ extensions = [
     "numpydoc",
     "public",  # in _ext: reference entries of whole modules, steps and verbs
     "house",  # in _ext: the picture of the package in develop/inside.md
+    "slit_night",  # in _ext: the pictures of the tutorial
 ]
 exclude_patterns = ["_build"]
 

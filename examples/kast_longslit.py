@@ -19,7 +19,7 @@ RAW = sys.argv[1]
 CAL_DEPS = {
     "target": ["bias", "flat", "arc", "standard"],
     "standard": ["bias", "flat", "arc"],
-    "flat": ["bias"],
+    "flat": ["bias", "arc"],
     "arc": ["bias"],
 }
 config["reprocess"] = "auto"
@@ -42,6 +42,8 @@ def extract(raws):
     frames = calibrate(prepare(DataFileList(raws, dirname=RAW)))
     frames = ccd.apply_flat(associate_cals(flats, frames, "flat", cal_dict=cals))
     frames = clean_cosmic_rays(frames)
+    associate_cals(slits, frames, "illumination", from_type="flat", cal_dict=cals)
+    frames = spec.apply_illumination(frames)
     associate_cals(waves, frames, "wavelengths", from_type="arc", cal_dict=cals)
     frames = spec.subtract_sky(frames)
     traces = spec.trace_spectra(frames, objects=1)
@@ -55,16 +57,22 @@ targets = frames["file"][frames["class"] == "object"]
 targets = DataFileList(targets, dirname=RAW)
 cals = look_up_cals(targets, dependencies=CAL_DEPS, cache="calibrations.json")
 
-biases, flats, waves, standards = {}, {}, {}, {}
+biases, waves, flats, slits, standards = {}, {}, {}, {}, {}
 for name, raws in cal_entries(cals, "bias"):
     zeros = prepare(DataFileList(raws, dirname=RAW), poisson=False)
     biases[name] = ccd.make_bias(zeros, bias=name)
-for name, raws in cal_entries(cals, "flat"):
-    lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
-    flats[name] = ccd.make_flat(lamps, flat=name)
 for name, raws in cal_entries(cals, "arc"):
     (arc,) = calibrate(prepare(DataFileList(raws, dirname=RAW)))
     waves[name] = spec.make_wavelengths(arc, medium="vacuum", out_names=name)
+for name, raws in cal_entries(cals, "flat"):
+    lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
+    flats[name] = ccd.make_flat(lamps, flat=name)
+    # No twilight was taken: the dome lights the slit nearly as the sky does.
+    lamps = ccd.apply_flat(lamps, flat=flats[name])
+    associate_cals(waves, lamps, "wavelengths", from_type="arc", cal_dict=cals)
+    slits[name] = spec.make_slit_illumination(
+        lamps, illumination=name.replace("flat", "slit")
+    )
 for name, raws in cal_entries(cals, "standard"):
     standards[name] = spec.make_sensitivity(extract(raws), sensitivity=name)
 

@@ -82,8 +82,9 @@ VERB = Verb(
     description="""\
 Show the images of a FITS file. Where DS9, or another display that talks SAMP, runs,
 the file is sent there; else a PNG is written: all extensions side by side, with the
-levels of zscale and the flagged pixels marked. Of large images it has every so many
-pixels.""",
+levels of zscale and the flagged pixels marked; spectra with their errors, and
+wavelengths with the lines of the arc that they are from. Of large images it has every
+so many pixels.""",
     examples=(
         ("ndmapper show bS20120827S0066.fits", "in DS9, or bS20120827S0066.png"),
         ("ndmapper show -o flat.png flat.fits 1 2", "two extensions, in this PNG"),

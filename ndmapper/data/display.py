@@ -27,6 +27,9 @@ _LINES = 50
 """A long list is shown up to here."""
 _PANELS = 24
 """Largest number of members of a set that are drawn."""
+_LINES_OF_ARC = "ARCLINES"
+"""Table of identified lines, of an image of wavelengths."""
+_OF_LINES = {"pixel", "fwhm", "peak", "used", "wavelength"}
 
 
 class Preview:
@@ -428,7 +431,38 @@ def _panels(
         known = df.idents
         # Idents, also where they are numbers; df[str] says what is wrong.
         chosen = [df[known.index(i)] if i in known else df[str(i)] for i in idents]
-    return [panel_of(ndd, flags=flags, size=size) for ndd in chosen]
+    panels = []
+    for ndd in chosen:
+        panels.append(panel_of(ndd, flags=flags, size=size))
+        table = ndd.tables.get(_LINES_OF_ARC)
+        if table is not None and len(table) and set(table.colnames) >= _OF_LINES:
+            panels.append(_arc_panel(table, ndd.ident))
+    return panels
+
+
+def _arc_panel(table: Any, ident: Any) -> Panel:
+    """Choose what is drawn of the lines of an arc: each as a Gaussian of its width."""
+    pixel, fwhm, peak = (
+        np.asarray(table[name], np.float64) for name in ("pixel", "fwhm", "peak")
+    )
+    used = np.asarray(table["used"], np.bool_)
+    x = np.arange(max(np.ceil(np.max(pixel + 5 * fwhm)), 2.0))
+    offset = (x - pixel[:, None]) / fwhm[:, None]
+    drawn = np.sum(peak[:, None] * np.exp(-4 * np.log(2) * offset**2), axis=0)
+    at = np.clip(np.rint(pixel), 0, x.size - 1).astype(np.int_)
+    other = np.zeros(x.size, np.bool_)
+    other[at[~used]] = True
+    wavelength = np.asarray(table["wavelength"], np.float64)
+    return Panel(
+        values=np.sqrt(np.maximum(drawn, 0)),
+        title=f"{'' if ident is None else f'[{ident}] '}lines, by their table",
+        unit="square root of counts",
+        x_label="column, wavelengths rise",
+        marks={"not used": other} if other.any() else {},
+        labels={
+            int(n): f"{w:.1f}" for n, w in zip(at[used], wavelength[used], strict=True)
+        },
+    )
 
 
 def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:

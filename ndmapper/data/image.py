@@ -15,6 +15,7 @@ from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
 from ndmapper.config import config
 from ndmapper.data.array import LazyArray, Ownership
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, as_bits, named_flags
+from ndmapper.data.spectral_axis import spectral_table, spectral_wcs
 from ndmapper.data.uncertainty import variance_of
 from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
@@ -205,11 +206,20 @@ class ImageContent:
         held = self.coordinates
         # These are made again when they are asked for. The variance object refers to
         # its image weakly.
-        return {
+        state: dict[str, Any] = {
             **self.__dict__,
             "variance_object": None,
-            "coordinates": held if held is not None and held.in_memory else None,
+            "coordinates": None,
         }
+        if held is not None and held.in_memory:
+            table = spectral_table(held.wcs, self.shape)
+            state["coordinates"] = held if table is None else table
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(table := state["coordinates"], tuple):
+            self.coordinates = Coordinates(spectral_wcs(*table))
 
     # ---- arrays
 

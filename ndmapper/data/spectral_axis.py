@@ -15,7 +15,14 @@ from ndmapper.data.wcs import unsliced
 from ndmapper.io.headers import Header
 from ndmapper.io.wcstables import TableReference, hdu_list, tab_table
 
-__all__ = ["TABLE_COLUMN", "TABLE_NAME", "spectral_type", "spectral_wcs", "table_cards"]
+__all__ = [
+    "TABLE_COLUMN",
+    "TABLE_NAME",
+    "spectral_table",
+    "spectral_type",
+    "spectral_wcs",
+    "table_cards",
+]
 
 TABLE_NAME = "WCS-TABLE"
 TABLE_COLUMN = "COORDS"
@@ -53,6 +60,20 @@ def spectral_type(wcs: Any) -> tuple[str, str]:
     low = wcs.low_level_wcs
     word = _WORDS.get(str(low.world_axis_physical_types[0]), "")
     return word, str(low.world_axis_units[0] or "")
+
+
+def spectral_table(
+    wcs: Any, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[np.float64], str, str] | None:
+    """Give the coordinate of each pixel of a spectrum, their kind and unit, if any."""
+    low = wcs.low_level_wcs
+    if len(shape) != 1 or low.pixel_n_dim != 1 or low.world_n_dim != 1:
+        return None
+    word, unit = spectral_type(wcs)
+    if not word:
+        return None
+    values = np.asarray(low.pixel_to_world_values(np.arange(shape[0])), np.float64)
+    return values, word, unit
 
 
 def table_cards(word: str, unit: str, name: str) -> Header:

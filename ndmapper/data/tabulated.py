@@ -9,7 +9,7 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.data.spectral_axis import (
     TABLE_COLUMN,
     TABLE_NAME,
-    spectral_type,
+    spectral_table,
     table_cards,
 )
 from ndmapper.data.tables import TableStore
@@ -26,15 +26,11 @@ def save_as_table(ndd: NDLater, images: Sequence[NDLater], tables: TableStore) -
     Whether it was possible: for one axis of pixels and one of the world.
     """
     held = ndd.content.coordinates
-    if held is None or not held.in_memory or len(ndd.shape) != 1:
+    if held is None or not held.in_memory:
         return False
-    wcs = held.wcs.low_level_wcs
-    if wcs.pixel_n_dim != 1 or wcs.world_n_dim != 1:
+    if (found := spectral_table(held.wcs, ndd.shape)) is None:
         return False
-    word, unit = spectral_type(held.wcs)
-    if not word:
-        return False
-    values = np.asarray(wcs.pixel_to_world_values(np.arange(ndd.shape[0])), float)
+    values, word, unit = found
     others = {one.name for x in images if x is not ndd for one in references(x.meta)}
     own = [one.name for one in references(ndd.meta) if one.name not in others]
     name = next((n for n in own if n in tables), None) or _free(tables)

@@ -248,6 +248,14 @@ class Coordinates:
         self._is_read = False
         self._seen: list[bytes] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The numbers are those of the object, and cannot be pickled themselves.
+        return {**self.__dict__, "_before": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._before = _inside(self.wcs)
+
     @property
     def kind(self) -> str:
         """What sort of object it is, in words."""

@@ -7,7 +7,7 @@ from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments import load, recognise
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["SETUP", "check_alike", "check_shape"]
+__all__ = ["SETUP", "called", "check_alike", "check_shape"]
 
 SETUP = (
     "binning", "exptime", "filter", "filters", "gain_setting", "read_mode",
@@ -18,6 +18,14 @@ SETUP = (
 _SECONDS = 0.02
 _SHARE = 0.005
 """Exposure times that differ by less are equal: shutters are no better."""
+
+
+def called(ndd: NDLater) -> str:
+    """Give what messages call an image: the file that it is from, and its extension."""
+    place = ndd.content.stored.place
+    if place is None:
+        return repr(ndd)
+    return f"{place.path}[{place.hdu if ndd.ident is None else ndd.ident}]"
 
 
 def check_alike(

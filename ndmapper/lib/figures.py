@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,12 @@ def report_image(
         report_panels([image_panel(ndd.data, title, marks)])
 
 
-def report_spectra(spectra: Sequence[NDLater]) -> None:
+def report_spectra(spectra: Sequence[NDLater], titles: Sequence[str] = ()) -> None:
     """Draw spectra with their errors as a figure of the product."""
-    report_panels([panel_of(spectrum) for spectrum in spectra])
+    panels = [panel_of(spectrum) for spectrum in spectra]
+    for number, title in enumerate(titles):
+        panels[number] = replace(panels[number], title=title)
+    report_panels(panels)
 
 
 def report_master(ndds: Sequence[NDLater], title: str) -> None:

@@ -1,5 +1,6 @@
 """How spectra lie on the image of a slit spectrograph."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,9 +11,17 @@ import numpy.typing as npt
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments.spectrograph import check_spectrograph
+from ndmapper.numerics.slit import likely_dispersion_axis
 from ndmapper.steps import OfInstrument
 
-__all__ = ["Spectrograph", "SpectrographTable", "spectrograph_of"]
+__all__ = [
+    "Spectrograph",
+    "SpectrographTable",
+    "spectrograph_of",
+    "spectrograph_of_light",
+]
+
+log = logging.getLogger(__name__)
 
 SpectrographTable = Annotated[Mapping[str, Any] | None, OfInstrument("spectrograph")]
 """
@@ -140,6 +149,49 @@ def spectrograph_of(given: Mapping[str, Any] | None, ndd: NDLater) -> Spectrogra
         values=values,
         is_stated=stated is not None,
     )
+
+
+def spectrograph_of_light(
+    given: Mapping[str, Any] | None, ndd: NDLater, light: npt.NDArray[np.float64]
+) -> Spectrograph:
+    """
+    Tell how the spectra of a frame lie whose light fills the slit, such as a lamp's.
+
+    Parameters
+    ----------
+    given : mapping or None
+        As for `spectrograph_of`.
+    ndd : NDLater
+        The frame.
+    light : ndarray of float, shape (ny, nx)
+        Its light; NaN where a pixel is bad, and 0 where it is known to be unlit.
+
+    Returns
+    -------
+    Spectrograph
+        The geometry. There is a warning where it is stated and the light looks as if
+        the dispersion were along the other axis.
+
+    Raises
+    ------
+    ParameterError
+        As `spectrograph_of`; and if nothing states the axis, and the light looks so.
+    """
+    geometry = spectrograph_of(given, ndd)
+    seen = likely_dispersion_axis(light)
+    if seen is None or seen == geometry.axis:
+        return geometry
+    axis, other = ("x", "y") if geometry.axis == 1 else ("y", "x")
+    why = f"the light of {ndd!r} looks as if the dispersion were along {other}"
+    if not geometry.is_stated:
+        msg = (
+            f"{why}, and nothing states its axis, so that {axis} would be taken: give "
+            f"spectrograph={{'dispersion_axis': '{other}'}} (or '{axis}', if that is "
+            "right), or write it into the instrument's table under [spectrograph]"
+        )
+        raise ParameterError(msg)
+    log.warning("%s, and %s is stated; is that right?", why, axis)
+    return geometry
 
 
 def _range_about(values: Mapping[str, Any], n: int) -> dict[str, Any]:

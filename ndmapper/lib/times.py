@@ -36,6 +36,12 @@ _SAYS_OTHER = re.compile(
 _APART = 2.0
 """A date and a Julian date that differ by more are not the same moment [s]."""
 
+_AIRMASSES = (0.99, 40.0)
+"""From the zenith, which some formulae put a little below 1, to the horizon."""
+
+_INSIDE_EARTH = 6.3e6
+"""No telescope is nearer to the centre of the Earth [m]."""
+
 _OF_OBSERVER = ("", "TOPOCENTER", "TOPOCENT")
 """Values of TREFPOS of a time that was read where the telescope is."""
 
@@ -122,6 +128,13 @@ def site_of(df: DataFile, given: Site | None) -> npt.NDArray[np.float64]:
             raise ParameterError(msg)
         return site_on_earth(longitude, latitude, height)
     if (found := _numbers(df, ("OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z"))) is not None:
+        if math.hypot(*found) < _INSIDE_EARTH:
+            msg = (
+                f"OBSGEO-X, -Y, -Z of {_name(df)} are {found}, which is inside the "
+                "Earth; give site=(longitude to the east [degree], latitude [degree], "
+                "height [m])"
+            )
+            raise ParameterError(msg)
         return np.array(found)
     if (found := _numbers(df, ("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"))) is not None:
         return site_on_earth(*found)
@@ -137,9 +150,22 @@ def site_of(df: DataFile, given: Site | None) -> npt.NDArray[np.float64]:
 
 
 def airmass_of(df: DataFile) -> float:
-    """Give the airmass that a header says; NaN where it says none."""
+    """
+    Give the airmass that a header says; NaN where it says none.
+
+    What cannot be one, as 99 or 0, is none, of which there is a warning.
+    """
     found = _described(df, ("airmass",)) or _numbers(df, ("AIRMASS",))
-    return found[0] if found is not None and found[0] >= 1 else math.nan
+    if found is None or not math.isfinite(found[0]):
+        return math.nan
+    low, high = _AIRMASSES
+    if not low <= found[0] <= high:
+        log.warning(
+            "the header of %s says an airmass of %g, which is none: it counts as not "
+            "known", _name(df), found[0],
+        )  # fmt: skip
+        return math.nan
+    return found[0]
 
 
 def _scale(df: DataFile) -> str:

@@ -6,7 +6,7 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LineFlag", "Lines", "find_lines", "measure_lines"]
+__all__ = ["LineFlag", "Lines", "find_lines", "flat_tops", "measure_lines"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -19,6 +19,12 @@ _REACH = 1.25
 
 _TOO_WIDE = 1.6
 """A line wider than the others by this factor is several lines."""
+
+_FLAT = 0.3
+"""Lines whose top is within 2 percent on such a part of their FWHM are saturated."""
+_FLAT_PIXELS = 3
+_BRIGHT = 100.0
+"""Tops of lines are looked at where they have such a signal to noise."""
 
 _CROWDED = 2.5
 """Lines nearer to each other than so many FWHM shift each other."""
@@ -34,7 +40,7 @@ class LineFlag(IntFlag):
     """What is wrong with the centre of a line."""
 
     SATURATED = 1
-    """Pixels of it are saturated, or otherwise bad."""
+    """Pixels of it are saturated, as a flat top tells, or otherwise bad."""
     WIDE = 2
     """It is wider than the other lines: lines that are not resolved."""
     NARROW = 4
@@ -144,6 +150,7 @@ def find_lines(
     if noise2 is None:
         noise2 = np.full(values.shape, max(floor, 1e-30))
     noise2 = np.maximum(_filled(noise2, bad | ~(noise2 > 0)), 1e-30)
+    bad = bad | flat_tops(above, noise2)
     peaks = _peaks(above, noise2, least_snr)
     if peaks.size == 0:
         msg = f"no line has a peak of more than {least_snr:g} standard deviations"
@@ -218,6 +225,46 @@ def measure_lines(
         width=float(np.median(typical)) if len(pixel) else fwhm,
     )  # fmt: skip
     return _taken(found, np.argsort(centre, kind="stable")) if sort else found
+
+
+def flat_tops(above: Array, variance: Array) -> Mask:
+    """
+    Find pixels of lines whose top is flat, and others as high as the highest of these.
+
+    A Gaussian is within 2 percent of its peak on 0.17 of its FWHM, whatever that is;
+    a line that is saturated, or that two equal ones make, on more.
+    """
+    found = np.zeros(above.shape, np.bool_)
+    bright = above > _BRIGHT * np.sqrt(variance)
+    highest, level = float(np.max(above)), np.inf
+    last = -1
+    for start in np.flatnonzero(bright).tolist():
+        if start <= last:
+            continue
+        stop = start + 1
+        low = high = above[start]
+        while stop < above.size and bright[stop]:
+            low, high = min(low, above[stop]), max(high, above[stop])
+            if high - low > 0.02 * high:
+                break
+            stop += 1
+        if stop - start < _FLAT_PIXELS:
+            continue
+        top = float(np.median(above[start:stop]))
+        left, right = start, stop - 1
+        while left > 0 and above[left - 1] > top / 2:
+            left -= 1
+        while right < above.size - 1 and above[right + 1] > top / 2:
+            right += 1
+        # It has to be the top: nothing beside it that is as wide as a line is higher.
+        is_top = float(np.max(above[left : right + 1])) < 1.04 * top
+        if is_top and stop - start - 1 > _FLAT * (right - left + 1):
+            found[max(0, start - 1) : stop + 1] = True
+            last = stop - 1
+            # Nothing is higher than saturation; a blend may have a flat top, too.
+            if top > 0.9 * highest:
+                level = min(level, top)
+    return np.asarray(found | (above > 0.97 * level))
 
 
 def _taken(lines: Lines, index: npt.NDArray[np.intp]) -> Lines:

@@ -17,6 +17,7 @@ from ndmapper.numerics.spatial_profile import (
 
 __all__ = [
     "ExtractedSpectrum",
+    "ObjectLight",
     "SlitBackground",
     "cut_window",
     "extract_boxcar",
@@ -29,13 +30,19 @@ Mask = npt.NDArray[np.bool_]
 
 _ROUNDS = {"optimal": 4, "boxcar": 3}
 """So often profile, variance and cosmic rays are found in turn."""
-_TOLERANCE = 0.1
-"""A cosmic ray is brighter than this part of the light of the object around it."""
+_TOLERANCE = 0.01, 0.1
+"""Least and largest part of the light of the object that a profile may miss."""
+_SLOPE = 0.3
+"""A line that is tilted is missed by its change within so many columns."""
 _FAR_ABOVE = 2.0
 """Light that is brighter than that of the columns beside by more is no line."""
 _CERTAIN = 25.0
 """Columns of a lower signal-to-noise ratio have the flux of those around: what pixels
 of a column have in common, as the error of a background, would be in both."""
+_ENOUGH = 4
+"""So many pixels of a core have a median that one of them does not make."""
+_ALL = 0.95
+"""A pixel with more of the weight of its column has nothing to be compared with."""
 _CORE = 0.3
 """The core of a profile is above this part of its peak."""
 _TELLING = 0.8
@@ -43,6 +50,10 @@ _TELLING = 0.8
 fitted: their flux, and with it the profile, would be the profile's own guess."""
 _LEAST_LIGHT = 0.05
 """Columns of which less is on good pixels have no flux."""
+_CROWDED = 3.0
+"""Objects that are nearer are in each other's light [FWHM]."""
+_OVER_THE_TOP = 0.25
+"""A profile beside another object is fitted so far beyond its own peak [FWHM]."""
 _CLIP = 4.0
 _STANDS_OUT = 3.0
 """A pixel whose variance is that many times the model's keeps its own."""
@@ -87,6 +98,41 @@ class ExtractedSpectrum:
     weights: Array
 
 
+@dataclass(frozen=True)
+class ObjectLight:
+    """
+    The light of an object on a frame.
+
+    Parameters
+    ----------
+    value, error : ndarray of float, shape (ny, nx)
+        The light, and its error, which the pixels of a column have in common.
+    """
+
+    value: Array
+    error: Array
+
+    @classmethod
+    def of(
+        cls, spectrum: ExtractedSpectrum, trace: Array, shape: tuple[int, int]
+    ) -> "ObjectLight":
+        """Lay the light of a spectrum where it is on a frame of a shape."""
+        ny, nx = shape
+        steps = _steps(len(spectrum.profile))
+        rows = np.floor(trace).astype(np.int_) + steps[:, None]
+        on = (rows >= 0) & (rows < ny)
+        columns = np.broadcast_to(np.arange(nx), rows.shape)
+        value, error = np.zeros((2, ny, nx))
+        flux, sigma = np.nan_to_num(spectrum.flux), np.sqrt(spectrum.variance)
+        profile = spectrum.profile[on]
+        value[rows[on], columns[on]] = np.maximum(flux, 0)[columns[on]] * profile
+        error[rows[on], columns[on]] = np.nan_to_num(sigma)[columns[on]] * profile
+        return cls(value, error)
+
+    def __add__(self, other: "ObjectLight") -> "ObjectLight":
+        return ObjectLight(self.value + other.value, self.error + other.error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlitBackground:
     """
@@ -123,6 +169,11 @@ class SlitBackground:
         return np.stack([offset**k for k in range(len(self.coefficients))])
 
 
+def _steps(n: int) -> npt.NDArray[np.int_]:
+    """Give the rows of a window of n rows, from that below the trace."""
+    return np.arange(n) - (n - 2) // 2
+
+
 def cut_window(
     data: Array,
     variance: Array,
@@ -132,14 +183,16 @@ def cut_window(
     fwhm: Array,
     reach: float,
     others: Sequence[Array] = (),
+    light: ObjectLight | None = None,
 ) -> SpectrumWindow:
     """
     Cut the pixels out that are within `reach` of a trace.
 
-    Where another trace is near, pixels count halfway to it.
+    Where another trace is near, pixels count halfway to it; the light of others, where
+    it is known, is subtracted.
     """
     ny, nx = data.shape
-    steps = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 2)
+    steps = _steps(2 * int(np.ceil(reach)) + 2)
     rows = np.floor(trace).astype(np.int_) + steps[:, None]
     outside = (rows < 0) | (rows >= ny)
     offset = rows - trace
@@ -150,16 +203,37 @@ def cut_window(
     rows = np.clip(rows, 0, ny - 1)
     columns = np.arange(nx)
     known = good[rows, columns] & ~outside & np.isfinite(trace)
+    beside, error = np.zeros((2, *rows.shape))
+    if light is not None:
+        beside, error = (a[rows, columns] for a in (light.value, light.error))
     return SpectrumWindow(
         rows=rows,
-        data=np.where(known, data[rows, columns], 0.0),
+        data=np.where(known, data[rows, columns] - beside, 0.0),
         variance=np.where(known, variance[rows, columns], 1.0),
+        beside=np.where(known, beside, 0.0),
+        beside_error=np.where(known, error, 0.0),
         good=known,
         offset=offset,
         whole=whole,
         inside=inside,
+        own=inside & _away(offset, fwhm, [other - trace for other in others]),
         fwhm=fwhm,
     )
+
+
+def _away(offset: Array, fwhm: Array, others: Sequence[Array]) -> Mask:
+    """
+    Tell the pixels that are not on the side of another object.
+
+    There the profile is that of the other side, or else it takes light of the other
+    object, which may have the same spectrum. Between two objects nothing is better.
+    """
+    near = [far for far in others if np.min(np.abs(far) / fwhm) < _CROWDED]
+    sides = {bool(np.median(far) > 0) for far in near}
+    if len(sides) != 1:
+        return np.ones(offset.shape, np.bool_)
+    distance = offset / fwhm if sides.pop() else -offset / fwhm
+    return np.asarray(distance < _OVER_THE_TOP)
 
 
 def extract_boxcar(
@@ -284,6 +358,7 @@ class _Fit:
         variance = (squares * self.variance).sum(axis=0)
         common = weights.sum(axis=0) ** 2 - squares.sum(axis=0)
         variance += share * self.base * common
+        variance += (weights * self.window.beside_error).sum(axis=0) ** 2
         if self.background is not None:
             variance += self.background.flux_variance(weights, self.window.offset)
         unknown = ~(weights != 0).any(axis=0) | ~(variance > 0)
@@ -319,8 +394,11 @@ def _optimal(
     kept = good
     for number in range(rounds):
         # The first profile is a guess, so that light may be far from it.
-        limits = (8.0, 0.5) if number == 0 else (sigma or 8.0, _TOLERANCE)
         variance, base = _model_variance(window, np.maximum(flux, 0) * profile, kept)
+        limits = (8.0, 0.5)
+        if number > 0:
+            missed = _missed(window, profile, flux, variance + common, kept)
+            limits = (sigma or 8.0, missed)
         kept = _without_rays(window, profile, variance + common, good, limits)
         flux, _ = _weighted_flux(window.data, profile, variance, kept)
         if number < rounds - 1:
@@ -392,6 +470,23 @@ def _running_sum(values: Array, half: int) -> Array:
     return np.asarray(total[..., upper] - total[..., np.maximum(columns - half, 0)])
 
 
+def _missed(
+    window: SpectrumWindow, profile: Array, flux: Array, variance: Array, good: Mask
+) -> float:
+    """Measure which part of the light the profile may miss: 3 times what it does."""
+    least, most = _TOLERANCE
+    light = flux * profile
+    core = good & (profile > _CORE * profile.max(axis=0)) & (light > 0)
+    if not core.any():
+        return most
+    noise = variance[core]
+    squares = (window.data - light)[core] ** 2
+    # Of normal ones, the median of squares is .455 of their mean.
+    excess = float(np.median(squares / noise)) / 0.455 - 1
+    part2 = max(excess, 0) * float(np.median(noise / light[core] ** 2))
+    return float(np.clip(3 * np.sqrt(part2), least, most))
+
+
 def _without_rays(
     window: SpectrumWindow,
     profile: Array,
@@ -402,9 +497,10 @@ def _without_rays(
     """
     Reject pixels that the profile does not explain.
 
-    First those far above the light of the columns beside, then those off the median of
-    the fluxes that pixels of the column tell, and then the worst pixel of each column,
-    again and again, until all fit: an outlier shifts the flux that it is compared with.
+    First those far above the light of the columns beside, then, of wide profiles, those
+    off the median of the fluxes that pixels of the column tell, and then the worst
+    pixel of each column, again and again, until all fit. The worst is that which is
+    furthest off the flux of all others: its own part in the flux hides it else.
     """
     from scipy.ndimage import median_filter
 
@@ -413,23 +509,39 @@ def _without_rays(
     padded = np.pad(profile, ((1, 1), (0, 0)))
     highest = np.maximum(np.maximum(padded[:-2], padded[2:]), profile)
 
-    def off(flux: Array, part: float) -> Array:
-        """Give how far pixels are off, by the largest distance that is allowed."""
-        allowed = sigma**2 * variance + (part * np.maximum(flux, 0) * highest) ** 2
-        return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
-
     robust = _median_flux(window.data, profile, good)
     seen = np.isfinite(robust)
     if not seen.any():
         return good
     filled = np.interp(columns, columns[seen], robust[seen])
     beside = median_filter(filled, 5, mode="nearest")
+    # Not of the column itself, which a ray may be in.
+    wider = np.pad(filled, 2, mode="edge")
+    slope = np.maximum(
+        np.abs(wider[3:-1] - wider[1:-3]) / 2, np.abs(wider[4:] - wider[:-4]) / 4
+    )
+
+    def off(flux: Array, part: float) -> Array:
+        """Give how far pixels are off, by the largest distance that is allowed."""
+        bright = np.maximum(flux, 0) * highest + window.beside
+        allowed = sigma**2 * variance + (part * bright) ** 2
+        allowed += (_SLOPE * slope * highest) ** 2
+        return np.asarray((window.data - flux * profile) / np.sqrt(allowed))
+
     kept = good & (off(beside, _FAR_ABOVE) <= 1)
     middle = _median_flux(window.data, profile, kept)
-    kept &= np.isnan(middle) | (np.abs(off(np.nan_to_num(middle), loose)) <= 1)
+    n_core = (good & (profile > _CORE * profile.max(axis=0))).sum(axis=0)
+    told = np.isfinite(middle) & (n_core >= _ENOUGH)
+    kept &= ~told | (np.abs(off(np.nan_to_num(middle), loose)) <= 1)
     for _ in range(profile.shape[0] // 2):
         flux, _ = _weighted_flux(window.data, profile, variance, kept)
+        weight = np.where(kept, profile**2 / variance, 0)
+        total = weight.sum(axis=0)
+        own = weight / np.where(total > 0, total, 1)
         distance = np.where(kept, np.abs(off(flux, loose)), 0)
+        distance = np.where(
+            own < _ALL, distance / np.sqrt(1 - np.minimum(own, _ALL)), 0
+        )
         worst = np.argmax(distance, axis=0)
         wrong = distance[worst, columns] > 1
         if not wrong.any():
@@ -470,6 +582,7 @@ def _model_variance(
     def about_mean(values: Array) -> Array:
         return np.where(kept, values - np.where(kept, values, 0).sum(axis=0) / count, 0)
 
+    model = model + window.beside
     light, own, given = map(about_mean, (model, noise, window.variance))
 
     def near(a: Array, b: Array) -> Array:

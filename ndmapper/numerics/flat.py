@@ -21,6 +21,9 @@ Mask = npt.NDArray[np.bool_]
 _ROUNDS = 3
 """Response and illumination are fitted so often in turn."""
 
+_FEW_ROWS = 30
+"""Of fewer rows the scatter of pixels is that of many columns."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlatModel:
@@ -308,17 +311,19 @@ class _Light:
         ratio = np.where(used, self.image / illumination, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = ratio.sum(axis=0) / count
-            if scatter is None:
-                square = np.where(used, (ratio - mean) ** 2, 0).sum(axis=0)
-                error2 = square / np.maximum(count - 1, 1) / count
-            else:
-                error2 = scatter * mean**2 / count
+            square = np.where(used, (ratio - mean) ** 2, 0).sum(axis=0)
+            error2 = square / np.maximum(count - 1, 1) / count
+            noise2 = np.zeros(count.size)
             if self.variance is not None:
                 noise = np.where(used, self.variance / illumination**2, 0)
                 noise2 = noise.sum(axis=0) / count**2
-                error2 = (
-                    np.maximum(error2, noise2) if scatter is None else (error2 + noise2)
-                )
+            expected2 = noise2
+            if scatter is not None:
+                # Few pixels do not tell their own scatter, which would then weigh
+                # columns by chance.
+                expected2 = expected2 + scatter * mean**2 / count
+                error2 = np.where(count < _FEW_ROWS, 0.0, error2)
+            error2 = np.maximum(error2, expected2)
         few = count < max(1, 0.2 * np.max(count))
         # A lamp without any noise is followed to a millionth.
         error = np.sqrt(error2) + 1e-6 * np.abs(mean)

@@ -7,7 +7,13 @@ import numpy.typing as npt
 
 from ndmapper.numerics.arc_lines import Lines, measure_lines
 
-__all__ = ["LineTraces", "lit_rows", "spectrum_of_rows", "trace_lines"]
+__all__ = [
+    "LineTraces",
+    "light_of_rows",
+    "lit_rows",
+    "spectrum_of_rows",
+    "trace_lines",
+]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -41,15 +47,21 @@ class LineTraces:
     error: Array
 
 
-def lit_rows(image: Array, bad: Mask, rows: slice) -> slice:
-    """Find the rows where lines are at least half as bright as elsewhere."""
+def light_of_rows(image: Array, bad: Mask, rows: slice) -> Array:
+    """Give how bright the lines of an arc are in some rows; NaN if not known."""
     values = np.where(bad, np.nan, image)[rows]
     with np.errstate(invalid="ignore"):
         known = np.isfinite(values).mean(axis=1) > 0.5
-    light = np.zeros(len(values))
+    light = np.full(len(values), np.nan)
     if known.any():
         top = np.nanpercentile(values[known], 99, axis=1)
         light[known] = top - np.nanmedian(values[known], axis=1)
+    return light
+
+
+def lit_rows(light: Array, rows: slice) -> slice:
+    """Find the rows where lines are at least half as bright as elsewhere."""
+    light = np.nan_to_num(light)
     level = 0.5 * float(np.quantile(light, 0.9))
     lit = np.flatnonzero(light >= level)
     start = rows.start or 0

@@ -151,8 +151,7 @@ def pixel_scatter(relative: Array, noise: Array | None, usable: Mask) -> Array:
         excess, typical = _excess(some, known)
         centres.append((start + columns.stop - 1) / 2)
         found.append(excess)
-        # The width by percentiles is less certain than a standard deviation is.
-        errors.append(typical * np.sqrt(3 / count))
+        errors.append(typical * np.sqrt(2 / count))
     if not centres:
         return np.zeros(nx)
     values, error = np.array(found), np.maximum(np.array(errors), 1e-30)
@@ -177,9 +176,10 @@ def _excess(deviation: Array, noise: Array | None) -> tuple[float, float]:
 
 
 def _width2(values: Array) -> float:
-    """Square of half the distance of the percentiles of one standard deviation."""
-    low, high = np.percentile(values, [15.865, 84.135])
-    return float((high - low) / 2) ** 2
+    """Variance of what is within five widths of the median, as percentiles tell it."""
+    low, middle, high = np.percentile(values, [15.865, 50, 84.135])
+    near = np.abs(values - middle) <= _LIMIT * max(high - low, 1e-300) / 2
+    return float(np.mean((values[near] - middle) ** 2))
 
 
 def _polynomial(

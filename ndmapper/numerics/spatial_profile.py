@@ -27,10 +27,12 @@ _STIFFNESS = 1e-6
 """Weight of the second differences of its coefficients, relative to the data."""
 _EXPECTED = 0.2, 0.05
 """Standard deviations of an empirical profile from a Gaussian, and of how much of it
-changes along the dispersion, before anything is known [peak]. Distances from the trace
-that no pixel has, beyond the end of a slit, keep what is expected."""
-_SYMMETRIC = 0.02
-"""Standard deviation of the difference of its two sides [peak]."""
+changes along the dispersion, before anything is known [peak]; in the wings they fall
+with the power below. Distances from the trace that no pixel has, beyond the end of a
+slit, keep what is expected."""
+_WINGS = 2.5
+_SYMMETRIC = 0.1
+"""Standard deviation of the difference of its two sides, in terms of that."""
 _DEGREES = ((500.0, 2), (150.0, 1), (0.0, 0))
 """Degree of its change along the dispersion, from a signal-to-noise ratio on."""
 _MOST = 5000
@@ -47,7 +49,9 @@ class SpectrumWindow:
     rows : ndarray of int, shape (n, nx)
         Rows of the frame; those outside of it are set to its first or last.
     data, variance : ndarray of float, shape (n, nx)
-        The pixels and their variance.
+        The pixels, without the light of other objects, and their variance.
+    beside, beside_error : ndarray of float, shape (n, nx)
+        The light of other objects, and its error, which pixels of a column share.
     good : ndarray of bool, shape (n, nx)
         Which of them count.
     offset : ndarray of float, shape (n, nx)
@@ -57,6 +61,8 @@ class SpectrumWindow:
         there, on the detector or not.
     inside : ndarray of bool, shape (n, nx)
         Which of them are not nearer to another trace.
+    own : ndarray of bool, shape (n, nx)
+        Which of them a profile is fitted to: not those on the side of an object near.
     fwhm : ndarray of float, shape (nx,)
         FWHM of the spectrum [pixel].
     """
@@ -64,10 +70,13 @@ class SpectrumWindow:
     rows: npt.NDArray[np.int_]
     data: Array
     variance: Array
+    beside: Array
+    beside_error: Array
     good: Mask
     offset: Array
     whole: Mask
     inside: Mask
+    own: Mask
     fwhm: Array
 
 
@@ -121,7 +130,7 @@ def fit_profile(
         pixel tells, as beyond the end of the slit or beside another object, it is that
         on the other side of the trace, or that of a Gaussian.
     """
-    used = good & window.inside & (light.value != 0) & (variance > 0)
+    used = good & window.own & (light.value != 0) & (variance > 0)
     if used.sum() < 10:
         return gaussian_profile(window)
     if kind == "empirical":
@@ -141,7 +150,7 @@ def _fit_spline(
     window: SpectrumWindow, light: LightWithout, variance: Array, used: Mask
 ) -> Array:
     """
-    Fit what a Gaussian misses by a B-spline: a tensor product with Legendre polynomials.
+    Fit what a Gaussian misses by a B-spline, which changes as Legendre polynomials do.
 
     The least squares have terms for what is expected: coefficients that no pixel tells
     are those on the other side of the trace, or else none.
@@ -186,11 +195,13 @@ def _fit_spline(
     square = normal.reshape(target.size, target.size)
     bend = np.diff(np.eye(n), 2, axis=0)
     scale = _STIFFNESS * float(np.diag(square).max())
-    sides = np.eye(n) - np.eye(n)[::-1]
-    both = scale * bend.T @ bend + sides.T @ sides / 2 / (_SYMMETRIC * peak) ** 2
+    places = np.array([knots[k + 1 : k + 4].mean() for k in range(n)])
+    width = peak / (1 + np.abs(places) ** _WINGS)
+    sides = (np.eye(n) - np.eye(n)[::-1]) / (_SYMMETRIC * _EXPECTED[0] * width[:, None])
+    both = scale * bend.T @ bend + sides.T @ sides / 2
     square += np.kron(np.eye(degree + 1), both)
-    widths = np.repeat((peak * np.array(_EXPECTED))[[0] + [1] * degree], n)
-    square[np.diag_indices(target.size)] += 1 / widths**2
+    expected_of = np.array(_EXPECTED)[[0] + [1] * degree]
+    square[np.diag_indices(target.size)] += 1 / np.kron(expected_of, width) ** 2
     solution = np.linalg.solve(square, target.ravel())
     shape = base
     shape[whole] += ((splines @ solution.reshape(target.shape).T) * along).sum(axis=1)
@@ -229,7 +240,7 @@ def _fit_analytic(
     low = np.array([-1.0, -1.5, -1.5, -1.0, 0.0])
     high = np.array([1.0, 1.5, 1.5, 4.0, 10.0])
     best = least_squares(residual, start, bounds=(low, high)).x
-    return best[4] * model(best, window.offset, window.fwhm, u)
+    return np.asarray(best[4] * model(best, window.offset, window.fwhm, u))
 
 
 def _sample(used: Mask, weight: Array) -> npt.NDArray[np.intp]:

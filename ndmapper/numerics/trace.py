@@ -25,6 +25,10 @@ _REACH = 1.5
 _WIDTH_DEGREE = 2
 _WIDTH_ERROR = 0.1
 """Widths that are less certain at the ends, of the width, tell no slope."""
+_CROWDED = 3.0
+"""Spectra that are nearer to each other are fitted together [FWHM]."""
+_DARK, _OF_NOISE = (5, 20), 0.803
+"""Percentiles of the darkest rows, and how far apart they are for normal noise of 1."""
 _SIGMA = 1 / np.sqrt(8 * np.log(2))
 
 
@@ -217,7 +221,7 @@ def find_traces(
     found = _peaks(values, variance, threshold) if rows is None else list(rows)
     traces: list[Trace] = []
     fwhm = float(form.fwhm_coefficients[0])
-    fits = {row: _fit_gaussian(values, variance, row, fwhm) for row in found}
+    fits = _fit_all(values, variance, found, fwhm)
     if rows is None:
         found = [row for row in found if fits[row] is not None]
     guesses = [_shifted(form, fits[row], row - middle, middle) for row in found]
@@ -228,6 +232,29 @@ def find_traces(
         if not any(_is_same(one, other) for other in traces):
             traces.append(one)
     return traces[:n_most]
+
+
+def _fit_all(
+    values: Array, variance: Array, rows: Sequence[float], fwhm: float
+) -> dict[float, "_Gaussian | None"]:
+    """Fit a Gaussian at each row, beside those at the others."""
+    fits: dict[float, _Gaussian | None] = dict.fromkeys(rows)
+    for _ in range(3 if len(rows) > 1 else 1):
+        for row in rows:
+            fit = fits[row]
+            place = row if fit is None else fit.centre
+            # Two that overlap may have been followed as one, which is wider.
+            apart = min((abs(r - row) for r in rows if r != row), default=np.inf)
+            width = min(fwhm, 0.7 * apart)
+            others = [
+                r if (other := fits[r]) is None else other.centre
+                for r in rows
+                if r != row
+            ]
+            fits[row] = _fit_gaussian(
+                values, variance, place, width, others, are_free=True
+            )
+    return fits
 
 
 class _Gaussian(NamedTuple):
@@ -263,7 +290,7 @@ def _is_same(one: Trace, other: Trace) -> bool:
 
 def _peaks(values: Array, variance: Array, threshold: float) -> list[float]:
     """Find rows that stand out from those around, the brightest first."""
-    from scipy.ndimage import median_filter
+    from scipy.ndimage import median_filter, percentile_filter
     from scipy.signal import find_peaks
 
     known = np.isfinite(values)
@@ -273,7 +300,12 @@ def _peaks(values: Array, variance: Array, threshold: float) -> list[float]:
     filled = np.interp(rows, rows[known], values[known])
     size = max(15, len(values) // 5) | 1
     above = filled - median_filter(filled, size, mode="nearest")
-    scatter = 1.4826 * float(np.median(np.abs(above[known])))
+    # Of the darkest rows, where spectra fill more than half of the slit.
+    below = percentile_filter(filled, _DARK[1], 2 * size + 1, mode="nearest")
+    dark, less = np.percentile((filled - below)[known], _DARK)
+    scatter = min(
+        1.4826 * float(np.median(np.abs(above[known]))), float(less - dark) / _OF_NOISE
+    )
     noise = np.sqrt(np.interp(rows, rows[known], variance[known]))
     noise = np.maximum(np.maximum(noise, scatter), 1e-30)
     significance = np.concatenate([[0.0], above / noise, [0.0]])
@@ -420,30 +452,48 @@ def _fit_gaussian(
     position: float,
     fwhm: float,
     others: Sequence[float] = (),
+    *,
+    are_free: bool = False,
 ) -> _Gaussian | None:
     """
     Fit a Gaussian, integrated over pixels, and a constant to a profile.
 
-    The fit ends halfway to the nearest of the other spectra. None where there is
-    nothing, or too few pixels.
+    Other spectra that are near have Gaussians of the same width, at their distance, or
+    near it if they are free.
+    None where there is nothing, or too few pixels.
     """
     from scipy.optimize import OptimizeWarning, curve_fit
 
     reach = max(_REACH * fwhm, 3.0)
-    halfway = [(other + position) / 2 for other in others]
-    low = max([position - reach, *(h for h in halfway if h < position)])
-    high = min([position + reach, *(h for h in halfway if h >= position)])
+    near = [other - position for other in others]
+    near = [far for far in near if 0 < abs(far) < _CROWDED * fwhm]
+    low = position + min([-reach, *(far - fwhm / 2 for far in near)])
+    high = position + max([reach, *(far + fwhm / 2 for far in near)])
     rows = np.arange(max(0, round(low)), min(len(values), round(high) + 1))
     rows = rows[np.isfinite(values[rows]) & (variance[rows] > 0)]
-    if len(rows) < 5 or not rows[0] <= position <= rows[-1]:
+    if (
+        len(rows) < 5 + len(near) * (1 + are_free)
+        or not rows[0] <= position <= rows[-1]
+    ):
         return None
     y = values[rows]
-    start = [position, fwhm, float(np.sum(y - np.min(y))), float(np.min(y))]
+    level = float(np.min(y))
+    total = float(np.sum(y - level)) / (1 + len(near))
+    start = [position, fwhm, total, level, *[total] * len(near)]
+    start += near if are_free else []
+
+    def model(x: Array, *p: float) -> Array:
+        light = _gaussian_pixels(x, p[0], p[1], p[2], p[3])
+        n = 4 + len(near)
+        for far, flux in zip(p[n:] or near, p[4:n], strict=True):
+            light += _gaussian_pixels(x, p[0] + far, p[1], flux, 0.0)
+        return light
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)
             best, covariance = curve_fit(
-                _gaussian_pixels, rows.astype(np.float64), y, start,
+                model, rows.astype(np.float64), y, start,
                 np.sqrt(variance[rows]), absolute_sigma=True, maxfev=200,
             )  # fmt: skip
     except (RuntimeError, OptimizeWarning):

@@ -17,6 +17,7 @@ __all__ = ["Panel", "draw_figure", "draw_panel", "picture"]
 Array = npt.NDArray[Any]
 
 _COLOURS = ("#ff2a1a", "#ffb000", "#00c8ff", "#8a5cff", "#33d17a", "#ff6ad5", "#c9a26b")
+_ERROR = "#d0661a"
 _SIZE = 3.2  # of one panel [inch]
 _WIDE = 8.0  # of that of a spectrum, or of a wide image
 _LONG = 2.5  # so many times its height a wide image is wide
@@ -48,6 +49,8 @@ class Panel:
         numbers are drawn.
     x_label : str
         What they are.
+    labels : mapping of int to str
+        What is written at pixels of a spectrum, upright.
     """
 
     values: Array
@@ -58,6 +61,7 @@ class Panel:
     step: int = 1
     x: Array | None = None
     x_label: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
 
 
 def draw_panel(axis: Any, panel: Panel) -> None:
@@ -94,11 +98,10 @@ def draw_panel(axis: Any, panel: Panel) -> None:
     else:
         low, high = zscale(np.where(bad, np.nan, panel.values.astype(np.float64)))
         _draw_image(axis, panel, low, high)
-    shown = {k: w for k, w in panel.marks.items() if w.any()}
-    for number, name in enumerate(panel.marks):
-        if name in shown:
+    for number, (name, where) in enumerate(panel.marks.items()):
+        if where.any():
             axis.plot([], [], "s", color=_colour(number), markersize=4, label=name)
-    if shown:
+    if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=6, loc="upper right", framealpha=0.7)
 
 
@@ -134,6 +137,17 @@ def _draw_line(axis: Any, panel: Panel, bad: npt.NDArray[np.bool_]) -> None:
         low, high = float(np.min(good)), float(np.max(good))
         margin = 0.05 * (high - low)
         axis.set_ylim(low - margin, high + margin)
+    for place, text in panel.labels.items():
+        axis.annotate(
+            text, (x[place], panel.values[place]), xytext=(0, 4),
+            textcoords="offset points", rotation=90, fontsize=6, ha="center",
+            va="bottom", parse_math=False,
+        )  # fmt: skip
+    if panel.labels:
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.35 * (high - low))
+    if panel.error is not None and (panel.error > axis.get_ylim()[0]).any():
+        axis.plot(x, panel.error, color=_ERROR, linewidth=0.6, label="error")
     if x.size > 1:
         axis.set_xlim(np.min(x), np.max(x))
     axis.set_ylabel(panel.unit, fontsize=7, parse_math=False)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import (
@@ -299,3 +300,31 @@ def test_flagged_pixels_do_not_set_the_scale_of_a_spectrum():
     axis = figure.axes[0]
     assert axis.get_ylim()[1] < 4
     assert axis.get_xlim() == (7, 106)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["arc", "other table"])
+def test_wavelengths_are_drawn_with_the_lines_of_their_arc(tmp_path, plt, whole):
+    df = DataFile(tmp_path / "w.fits", data=[NDLater(np.ones((20, 100)))], mode="new")
+    columns = {
+        "pixel": [20.2, 60.0, 97.5], "fwhm": [3.0, 3.0, 3.0],
+        "peak": [100.0, 400.0, 25.0], "wavelength": [4046.563, np.nan, 4358.328],
+        "used": [True, False, True],
+    }  # fmt: skip
+    if not whole:
+        del columns["used"]
+    df[0].tables["ARCLINES"] = Table(columns)
+    df.save()
+    figure = DataFile(df.filename).plot()
+    if not whole:
+        assert len(figure.axes) == 1
+        return
+    _, axis = figure.axes
+    assert [text.get_text() for text in axis.texts] == ["4046.6", "4358.3"]
+    x, drawn = axis.lines[0].get_data()
+    # A line of 400 counts, and one of 100, of which the root is drawn.
+    assert drawn[60] == pytest.approx(20)
+    assert drawn[20] == pytest.approx(10, rel=0.02)
+    assert len(x) > 97
+    (marks,) = (line for line in axis.lines if line.get_marker() == ".")
+    assert marks.get_xdata().tolist() == [60]
+    assert DataFile(df.filename).preview()._repr_png_()

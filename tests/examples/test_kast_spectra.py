@@ -46,9 +46,9 @@ def other(real_data):
 def spectra(kast_night, tmp_path_factory):
     """Spectra of b27 as counts: both ways, on the pixels of the detector."""
     folder = tmp_path_factory.mktemp("spectra")
-    frame = DataFile(kast_night / "sxfgvbtob27.fits")
+    frame = DataFile(kast_night / "sixfgvbtob27.fits")
     words = {
-        "trace": kast_night / "sxfgvbtob27_trace.ecsv",
+        "trace": kast_night / "sixfgvbtob27_trace.ecsv",
         "wavelengths": kast_night / "b1_arc.fits",
         "outdir": folder,
     }
@@ -119,7 +119,7 @@ def test_kast_lines_of_the_sky_are_where_they_should_be(kast_night):
 
 # Row 10: the trace.
 def test_kast_trace_is_that_of_the_other(kast_night, other):
-    table = Table.read(kast_night / "sxfgvbtob27_trace.ecsv")
+    table = Table.read(kast_night / "sixfgvbtob27_trace.ecsv")
     coefficients = np.asarray(table["trace"][0], float)
     position = np.polynomial.legendre.legval(np.linspace(-1, 1, 2048), coefficients)
     difference = position - other["TRACE_SPAT"]
@@ -164,8 +164,8 @@ def test_kast_errors_are_those_of_the_other(spectra, other):
 # seam with the mean, not with 0.99). So the first bar is wider by 0.24 of 14 electrons.
 @pytest.mark.parametrize("part", [(0, 300), (300, 1000), (1040, 1500), (1500, 2040)])
 def test_kast_sky_in_the_aperture_is_that_of_the_other(kast_night, other, part):
-    frame = DataFile(kast_night / "xfgvbtob27.fits")[0]
-    without = DataFile(kast_night / "sxfgvbtob27.fits")[0]
+    frame = DataFile(kast_night / "ixfgvbtob27.fits")[0]
+    without = DataFile(kast_night / "sixfgvbtob27.fits")[0]
     sky = np.asarray(frame.data, float) - np.asarray(without.data, float)
     rows = np.arange(len(sky))[:, np.newaxis]
     low, high = other["TRACE_SPAT"] - 3.4885, other["TRACE_SPAT"] + 3.4885
@@ -179,7 +179,7 @@ def test_kast_sky_in_the_aperture_is_that_of_the_other(kast_night, other, part):
 
 # Row 20: apertures on blank sky.
 def test_kast_apertures_on_blank_sky_have_their_noise(kast_night):
-    ndd = DataFile(kast_night / "sxfgvbtob27.fits")[0]
+    ndd = DataFile(kast_night / "sixfgvbtob27.fits")[0]
     share = ndd.meta["SKYSHARE"]
     data, variance = np.asarray(ndd.data, float), np.asarray(ndd.variance, float)
     good = np.asarray(ndd.flags) == 0
@@ -202,7 +202,7 @@ def test_kast_response_is_smooth(kast_night):
 
 
 def test_kast_spectrum_is_barycentric_and_in_units_of_flux(kast_night):
-    done = DataFile(kast_night / "vkesxfgvbtob27.fits")
+    done = DataFile(kast_night / "vkesixfgvbtob27.fits")
     assert done[0].unit.is_equivalent("erg / (s cm2 Angstrom)")
     header = done[0].meta
     assert header["SPECSYS"] in ("BARYCENT", "HELIOCEN")

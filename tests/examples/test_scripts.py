@@ -1,6 +1,6 @@
 def test_example_is_short(example):
     # A night of spectra has more steps than one of images.
-    most = 100 if example.name == "kast_longslit.py" else 60
+    most = 100 if example.name in ("kast_longslit.py", "slit_night.py") else 60
     assert len(example.read_text().splitlines()) <= most
 
 

@@ -1,9 +1,11 @@
 """The script for a simulated long-slit night, against the truth, on either axis."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.lib import spec
 from ndmapper.lib.simulate import SlitSpectrograph, simulate_slit_night
 
@@ -42,6 +44,22 @@ def galaxy(request, tmp_path_factory, run_example):
     return night, DataFile(folder / "galaxy.fits")
 
 
+@pytest.fixture(scope="module")
+def further(galaxy):
+    """Do what the script does not."""
+    folder = galaxy[1].filename.dir
+    words = {
+        "wavelengths": f"{folder}/slit0009_arc.fits", "outdir": folder,
+        "spectrograph": galaxy[0].spectrograph.table,
+    }  # fmt: skip
+    spec.correct_flexure(
+        f"{folder}/xfgvbslit0011.fits", out_names="flexure.fits", **words
+    )
+    spec.rectify_wavelength(
+        f"{folder}/sxfgvbslit0011.fits", out_names="rectified.fits", **words
+    )
+
+
 def test_combined_spectrum_is_that_of_the_galaxy(galaxy):
     night, product = galaxy
     (ndd,) = product
@@ -57,6 +75,25 @@ def test_combined_spectrum_is_that_of_the_galaxy(galaxy):
     assert abs(np.mean(pulls)) < 0.25
     # The whole light, of 100 electrons in a column with as much noise of the sky.
     assert np.sum(ndd.data[good]) == pytest.approx(np.sum(truth[good]), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("product", "figures"),
+    [
+        ("slit0006_flat.fits", 1), ("slit0009_arc.fits", 2), ("xfgvbslit0011.fits", 1),
+        ("sxfgvbslit0011.fits", 1), ("sxfgvbslit0011_trace.ecsv", 1),
+        ("esxfgvbslit0011.fits", 1), ("slit0010_standard.fits", 1),
+        ("kesxfgvbslit0011.fits", 1), ("galaxy.fits", 1), ("flexure.fits", 1),
+        ("rectified.fits", 1),
+    ],
+)  # fmt: skip
+def test_each_stage_has_its_figures(galaxy, further, product, figures):
+    folder = Path(galaxy[1].filename.dir)
+    kind = PlainFile if product.endswith(".ecsv") else DataFile
+    made = kind(folder / product).record[-1]["run"]["figures"]
+    assert len(made) == figures
+    for name in made:
+        assert (folder / ".ndmapper" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_sensitivity_is_that_of_the_telescope(galaxy):

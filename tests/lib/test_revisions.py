@@ -26,12 +26,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+from shared_fields import field, image_of, sky, write_field
 
 from ndmapper import config
 from ndmapper.cli.catalogue import library_steps
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.lib import ccd, combine, cosmetics, image, spec
 from ndmapper.lib.calibrator import calibrate_image
+from ndmapper.lib.muse import offsets
 
 STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
@@ -568,7 +570,15 @@ def response(folder):
 
 
 def fluxes_of_spectra(folder):
-    spec.make_sensitivity([starlike("x.fits", 9000)], sensitivity="s.fits", **ON_LICK)
+    wavelengths = 3480.0 + 2.5 * np.arange(810)
+    values = 1e-16 * (1 + (wavelengths / 5000 - 1) ** 2)
+    made = NDLater(
+        values, variance=(0.01 * values) ** 2,
+        unit="erg / (cm2 electron)", flags=np.zeros(810, np.uint16),
+    )  # fmt: skip
+    made = spec.with_wavelengths(made, wavelengths, "air")
+    made.meta["EXTCURVE"] = "mtham"
+    DataFile("s.fits", mode="new", data=[made]).save()
     target = starlike("y.fits", 500, EXPTIME=600.0, DEC=10.0)
     made = spec.apply_sensitivity(target, sensitivity="s.fits", **ON_LICK)
     yield from scaled(made, 1e18)
@@ -731,7 +741,25 @@ def bent(folder):
     yield place
 
 
+def offsets_of_exposures(folder):
+    sources, shape = field(11, 80), (80, 80)
+    for n, offset in enumerate([(0, 0, 0), (2.0, -1.5, 0.5)]):
+        image = image_of(sources, shape, offset, seeing=1.7 + 0.4 * n)
+        write_field(f"e{n}.fits", np.round(100 * image), sky(shape), n)
+    made = offsets.measure_offsets(["e0.fits", "e1.fits"])
+    table = made.tables["OFFSET_LIST"]
+    # Its fits end within a thousandth of a pixel.
+    numbers = {
+        name: np.round(np.asarray(table[name], float) * scale, 0)
+        for name, scale in (("RA_OFFSET", 5e5), ("DEC_OFFSET", 5e5), ("ROTANGLE", 50),
+                            ("FLUX_SCALE", 100))
+    }  # fmt: skip
+    Table(numbers).write("numbers.ecsv")
+    yield PlainFile("numbers.ecsv")
+
+
 CASES = {
+    "muse.offsets.measure_offsets": offsets_of_exposures,
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
     "ccd.apply_flat": flat,

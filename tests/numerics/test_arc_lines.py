@@ -42,6 +42,32 @@ def test_lines_that_are_not_resolved_are_wide():
     assert found.flags.tolist() == [0, 0, LineFlag.WIDE, 0, 0]
 
 
+@pytest.mark.parametrize("fwhm", [1.8, 3.2, 7.0])
+def test_flat_tops_are_saturated_without_a_flag(fwhm):
+    rng = np.random.default_rng(4)
+    places = np.arange(40, 2000, 60) + rng.uniform(-0.5, 0.5, 33)
+    peaks = np.where(np.arange(33) % 2, 1e4, 4e5)
+    data, _ = noisy(gaussians(2048, places, peaks, fwhm) + 20, rng)
+    data = np.minimum(data, 60000)
+    found = find_lines(data, data + 16)
+    nearest = np.argmin(np.abs(found.pixel[:, None] - places), axis=1)
+    saturated = (found.flags & LineFlag.SATURATED) != 0
+    np.testing.assert_array_equal(saturated, peaks[nearest] > 60000)
+    # Others are where they were: their errors are below .01 pixel.
+    off = (found.pixel - places[nearest])[found.good]
+    assert np.max(np.abs(off)) < 0.05
+
+
+@pytest.mark.parametrize("fwhm", [1.8, 3.2, 10.0])
+def test_no_gaussian_has_a_flat_top(fwhm):
+    rng = np.random.default_rng(5)
+    places = np.arange(40, 4000, 60) + rng.uniform(-0.5, 0.5, 66)
+    for peak in (1.2e4, 3e4, 2e5):  # from where tops are looked at
+        clean = gaussians(4096, places, np.full(66, peak), fwhm) + 20
+        found = find_lines(*noisy(clean, rng), fwhm=fwhm)
+        assert not np.any(found.flags & LineFlag.SATURATED)
+
+
 def test_saturated_lines_cosmic_rays_and_ends():
     clean = gaussians(500, [60, 150.3, 250, 400, 498.6], [9e3, 9e4, 7e3, 5e3, 6e3], 3.2)
     data, variance = noisy(clean, np.random.default_rng(3))

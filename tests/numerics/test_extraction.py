@@ -114,10 +114,10 @@ def test_cosmic_rays_are_rejected_and_light_is_not(peak):
     assert found.rejected.sum() > 10
     pulls = (found.flux - scene.spectra[0]) / np.sqrt(found.variance)
     assert np.abs(np.median(pulls)) < 0.3
-    # A ray on the core of the brightest is less than a tenth of its light.
+    # One that covers four of eight pixels of the core leaves a seventh too much.
     assert np.mean(np.abs(pulls) > 5) < (0.01 if peak < 10000 else 0.03)
     assert np.nanmax(np.abs(found.flux / scene.spectra[0] - 1)) < (
-        0.1 if peak > 100 else 0.7
+        0.15 if peak > 100 else 0.7
     )
 
 
@@ -259,3 +259,32 @@ def test_columns_of_which_hardly_any_light_is_known_have_none():
     found = extracted(scene, 1, "empirical", good=good)
     assert np.flatnonzero(np.isnan(found.flux)).tolist() == list(range(100, 110))
     assert np.all(found.fraction[100:110] == 0)
+
+
+@pytest.mark.parametrize("fwhm", [2.0, 4.0])
+@pytest.mark.parametrize("peak", [1000, 10000, 100000])
+def test_rays_on_the_core_are_found_however_bright_it_is(peak, fwhm):
+    slit = SlitSpectrograph(shape=(50, 400), trace_shift=6, read_noise=5)
+    scene = slit.science([SlitSource(row=25.2, flux=peak * fwhm)], fwhm=fwhm, sky=20.0)
+    ndd = slit.observe(scene.light, seed=3)
+    variance = np.asarray(ndd.variance)
+    columns = np.arange(7, 395, 9)
+    rng = np.random.default_rng(5)
+    rows = np.rint(scene.traces[0][columns]).astype(int) + rng.integers(-1, 2, 44)
+    for height in (15, 40, 150):  # in terms of the noise of the pixel
+        data = np.asarray(ndd.data) - 20
+        data[rows, columns] += height * np.sqrt(variance[rows, columns])
+        window = cut_window(
+            data, variance, np.ones(data.shape, np.bool_), trace=scene.traces[0],
+            fwhm=scene.fwhm, reach=3 * fwhm,
+        )  # fmt: skip
+        found = extract_optimal(window)
+        hit = np.zeros(data.shape, np.bool_)
+        hit[rows, columns] = True
+        hit = hit[window.rows, np.arange(400)]
+        # Of 44 rays one may be missed; 10^4 pixels have none that is 5 sigma off.
+        assert np.mean(found.rejected[hit]) > 0.97
+        assert np.count_nonzero(found.rejected & ~hit) <= 1
+        pulls = (found.flux - scene.spectra[0]) / np.sqrt(found.variance)
+        # The mean of 44 is known to .15, and to what the profile is missed by.
+        assert abs(np.mean(pulls[columns])) < 0.6

@@ -87,6 +87,22 @@ def test_arcs_are_identified_right_or_refused(doubtful):
     assert refused <= (1 if doubtful else 0)
 
 
+@pytest.mark.parametrize(
+    ("seed", "lamp", "dispersion"), [(7, "FeAr", 3.3), (8, "ThAr", 0.35)]
+)
+def test_lists_with_many_lines_that_are_not_resolved(seed, lamp, dispersion):
+    """With .4 and .9 lines of the list in a FWHM, and 30 percent that are wrong."""
+    arc = make_arc(
+        seed, LAMPS[lamp], dispersion=dispersion, fwhm=3.0, spurious=0.3, missing=0.3
+    )
+    found = solve(arc, LAMPS[lamp])
+    first, last = found.covered
+    x = np.arange(np.ceil(first), last)
+    off = (found.fit(x) - arc.truth[x.astype(int)]) / dispersion
+    assert last - first > 0.3 * arc.length
+    assert np.sqrt(np.mean(off**2)) < 0.1
+
+
 def test_same_answer_again_whatever_the_random_state():
     arc = make_arc(1, LAMPS["HeNeAr"], dispersion=2.0, length=1024)
     answers = []

@@ -86,3 +86,41 @@ def test_cosmic_rays_are_no_spectra_and_masked_pixels_do_not_count():
     found = find_traces(slit_profiles(data, np.asarray(ndd.variance), good))
     assert len(found) == 1
     assert np.abs(found[0].position(400) - scene.traces[0]).max() < 0.15
+
+
+@pytest.mark.parametrize("ny", [60, 100])
+@pytest.mark.parametrize("fwhm", [2.0, 4.0, 6.0])
+def test_spectra_that_fill_the_slit_are_found(ny, fwhm):
+    slit = SlitSpectrograph(shape=(ny, 200), trace_shift=4)
+    rows = [10, 22, 34, 46]
+    scene = slit.science([SlitSource(row=r, flux=6000) for r in rows], fwhm=fwhm)
+    ndd = slit.observe(scene.light, seed=1)
+    good = np.ones(ndd.shape, np.bool_)
+    found = find_traces(
+        slit_profiles(np.asarray(ndd.data), np.asarray(ndd.variance), good)
+    )
+    found.sort(key=lambda one: one.position(200)[100])
+    assert len(found) == 4
+    for one, truth in zip(found, scene.traces, strict=True):
+        # Positions of a bin of 6 columns are known to .01 pixel.
+        assert np.abs(one.position(200) - truth).max() < 0.05
+        assert one.fwhm(200).mean() == pytest.approx(fwhm, rel=0.02)
+
+
+@pytest.mark.parametrize(("apart", "ratio"), [(1.5, 1), (1.5, 0.3), (2, 0.3), (2, 0.1)])
+def test_two_spectra_that_overlap_are_fitted_together(apart, ratio):
+    slit = SlitSpectrograph(shape=(60, 200), trace_shift=4)
+    sources = [
+        SlitSource(row=26, flux=6000),
+        SlitSource(row=26 + 4 * apart, flux=6000 * ratio),
+    ]
+    scene = slit.science(sources, fwhm=4.0)
+    ndd = slit.observe(scene.light, seed=1)
+    good = np.ones(ndd.shape, np.bool_)
+    found = find_traces(
+        slit_profiles(np.asarray(ndd.data), np.asarray(ndd.variance), good)
+    )
+    assert len(found) == 2
+    found.sort(key=lambda one: one.position(200)[100])
+    for one, truth in zip(found, scene.traces, strict=True):
+        assert np.abs(one.position(200) - truth).max() < 0.08

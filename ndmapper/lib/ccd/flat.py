@@ -18,14 +18,10 @@ from ndmapper.lib.ccd.applied import applied_card, mark_none, warn_without_bias
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import report_master
 from ndmapper.lib.flagging import flags_with
-from ndmapper.lib.spectrograph import (
-    Spectrograph,
-    SpectrographTable,
-    spectrograph_of,
-)
+from ndmapper.lib.spectrograph import SpectrographTable, spectrograph_of_light
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.numerics.formulas import narrowed
-from ndmapper.numerics.slit import likely_dispersion_axis
+from ndmapper.numerics.slit_count import check_one_slit
 from ndmapper.steps import OfInstrument, Range, qc, run_task
 
 __all__ = ["SLIT_LIGHT", "apply_flat", "divide_by_flat", "kind_of_flat", "make_flat"]
@@ -145,17 +141,24 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            geometry = _geometry(ndd, spectrograph, dispersion_axis)
+            given = dict(spectrograph or {})
+            if dispersion_axis is not None:
+                given["dispersion_axis"] = "x" if dispersion_axis == 1 else "y"
+            light = np.where(_mask(ndd), np.nan, np.asarray(ndd.data, np.float64))
+            geometry = spectrograph_of_light(given, ndd, light)
             axis = geometry.axis
             along = ndd.shape[axis]
             gap = geometry.in_gap(along)
+            rows = geometry.rows(ndd.shape[1 - axis])
+            light = np.where(np.isfinite(light), light, np.nan)
             try:
+                check_one_slit((light.T if axis == 0 else light)[rows])
                 result = normalise_flat(
                     ndd.data,
                     ndd.variance,
                     mask=mask,
                     dispersion_axis=axis,
-                    slit=geometry.rows(ndd.shape[1 - axis]),
+                    slit=rows,
                     gap=gap[::-1] if geometry.falls else gap,
                     knot_spacing=knot_spacing,
                     illumination_degree=(slit_degree, slit_degree_along),
@@ -248,31 +251,6 @@ def kind_of_flat(flat: NDLater) -> str:
         msg = f"FLATKIND = {kind!r} of the flat is none of {', '.join(_KINDS)}"
         raise ParameterError(msg)
     return str(kind)
-
-
-def _geometry(
-    ndd: NDLater, spectrograph: SpectrographTable, dispersion_axis: int | None
-) -> Spectrograph:
-    """Tell how the spectra lie, and whether the light contradicts that."""
-    given = dict(spectrograph or {})
-    if dispersion_axis is not None:
-        given["dispersion_axis"] = "x" if dispersion_axis == 1 else "y"
-    geometry = spectrograph_of(given, ndd)
-    values = np.where(_mask(ndd), np.nan, np.asarray(ndd.data, np.float64))
-    seen = likely_dispersion_axis(values)
-    if seen is None or seen == geometry.axis:
-        return geometry
-    axis, other = ("x", "y") if geometry.axis == 1 else ("y", "x")
-    why = f"the light of {ndd!r} looks as if the dispersion were along {other}"
-    if not geometry.is_stated:
-        msg = (
-            f"{why}, and nothing states its axis, so that {axis} would be taken: give "
-            f"spectrograph={{'dispersion_axis': '{other}'}} (or '{axis}', if that is "
-            "right), or write it into the instrument's table under [spectrograph]"
-        )
-        raise ParameterError(msg)
-    log.warning("%s, and %s is stated; is that right?", why, axis)
-    return geometry
 
 
 def _refuse_unnormalised(

@@ -42,6 +42,8 @@ _PLACES = {
     "object": ("12:17:36.7", "39:00:40.0"),
 }
 _RAYS = 60
+_SHIFT = 0.997
+"""Of the lines of the galaxy, which comes nearer."""
 
 
 def _spectrograph() -> SlitSpectrograph:
@@ -124,8 +126,8 @@ class SlitNight:
         flux = 4e-17 * (wavelengths / 5000) ** 1.5
         lines = ((4861.35, 1.2), (4958.911, 1.5), (5006.843, 4.5), (6562.79, 4.0))
         for line, height in lines:
-            flux = flux + height * 1e-16 * _gauss(wavelengths, line * 1.004, 5)
-        return np.asarray(flux * (1 - 0.3 * _gauss(wavelengths, 5175 * 1.004, 15)))
+            flux = flux + height * 1e-16 * _gauss(wavelengths, line * _SHIFT, 5)
+        return np.asarray(flux * (1 - 0.3 * _gauss(wavelengths, 5175 * _SHIFT, 15)))
 
 
 def simulate_slit_night(

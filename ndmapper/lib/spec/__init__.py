@@ -46,6 +46,7 @@ from ndmapper.lib.spec.extract import extract_spectra
 from ndmapper.lib.spec.flat import make_slit_illumination, subtract_scattered_light
 from ndmapper.lib.spec.flexure import correct_flexure
 from ndmapper.lib.spec.flux import apply_sensitivity
+from ndmapper.lib.spec.line_lists import find_line_list
 from ndmapper.lib.spec.output import tabulate_spectrum, to_spectrum
 from ndmapper.lib.spec.rectify import rectify_wavelength
 from ndmapper.lib.spec.refraction import (
@@ -79,6 +80,7 @@ __all__ = [
     "differential_refraction",
     "extract_spectra",
     "find_extinction",
+    "find_line_list",
     "find_standard",
     "list_standards",
     "make_sensitivity",

@@ -11,6 +11,7 @@ from astropy import units as u
 from ndmapper.data import NDLater
 from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
+from ndmapper.lib.alike import called
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spectrograph import Spectrograph
 
@@ -78,7 +79,7 @@ def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
         raise ShapeError(msg)
     if (wcs := ndd.wcs) is None:
         msg = (
-            f"{ndd!r} has no wavelengths: its header has no CTYPE1 (WAVE, AWAV); "
+            f"{called(ndd)} has no wavelengths: its header has no CTYPE1 (WAVE, AWAV); "
             "extract it with wavelengths, or set ndd.wcs"
         )
         raise ParameterError(msg)
@@ -90,13 +91,15 @@ def wavelengths_of(ndd: NDLater) -> WavelengthAxis:
     try:
         unit = u.Unit(text or "Angstrom")
     except ValueError as err:
-        msg = f"the unit of the axis of {ndd!r} is not understood: {text!r}"
+        msg = f"the unit of the axis of {called(ndd)} is not understood: {text!r}"
         raise ParameterError(msg) from err
     if word in _OF_IRAF and ndd.header_values.get("DC-FLAG") == 1:
-        msg = f"the wavelengths of {ndd!r} are logarithms (DC-FLAG = 1), not read here"
+        what = f"the wavelengths of {called(ndd)} are logarithms"
+        msg = f"{what} (DC-FLAG = 1), not read here"
         raise ParameterError(msg)
     if not is_wavelength or unit.physical_type != "length":
-        msg = f"the axis of {ndd!r} has {kind or word!r} [{unit}], and no wavelengths"
+        found = f"{kind or word!r} [{unit}]"
+        msg = f"the axis of {called(ndd)} has {found}, and no wavelengths"
         raise ParameterError(msg)
     values = low.pixel_to_world_values(np.arange(ndd.shape[0], dtype=float))
     angstrom = np.asarray(values, np.float64) * unit.to(u.AA)
@@ -162,13 +165,15 @@ def turned_wavelengths(
         word = str(ndd.header_values.get(keyword) or "")
         if word.startswith(("WAVE", "AWAV")):
             msg = (
-                f"{ndd!r} is rectified already ({keyword} = {word!r}), so that "
-                f"{wavelengths!r} are not its wavelengths: call without wavelengths"
+                f"{called(ndd)} is rectified already ({keyword} = {word!r}), so that "
+                f"{called(wavelengths)} are not its wavelengths: call without "
+                "wavelengths"
             )
             raise ParameterError(msg)
     unit = u.AA if wavelengths.unit is None else wavelengths.unit
     if unit.physical_type != "length":
-        msg = f"the unit of the wavelengths {wavelengths!r} is {unit}, and no length"
+        what = f"the unit of the wavelengths {called(wavelengths)}"
+        msg = f"{what} is {unit}, and no length"
         raise ParameterError(msg)
     values = np.asarray(wavelengths.data, np.float64) * unit.to(u.AA)
     known = np.where(good_pixels(wavelengths), values, np.nan)
@@ -178,7 +183,7 @@ def turned_wavelengths(
     if abs(across) > abs(rise):
         other = "y" if axis == "x" else "x"
         msg = (
-            f"the wavelengths of {wavelengths!r} change along {other}, and the "
+            f"the wavelengths of {called(wavelengths)} change along {other}, and the "
             f"dispersion is stated, or taken for granted, to be along {axis}: give "
             "spectrograph={'dispersion_axis': ...}, or write it into the instrument's "
             "table"
@@ -187,9 +192,10 @@ def turned_wavelengths(
     if rise < 0:
         stated, right = ("falls", "rises") if geometry.falls else ("rises", "falls")
         msg = (
-            f"the wavelengths of {wavelengths!r} do the opposite of what is stated, or "
-            f"taken for granted (wavelength = {stated!r} in [spectrograph]): correct "
-            f"the table, or give spectrograph={{'wavelength': {right!r}}}"
+            f"the wavelengths of {called(wavelengths)} do the opposite of what is "
+            f"stated, or taken for granted (wavelength = {stated!r} in "
+            "[spectrograph]): correct the table, or give "
+            f"spectrograph={{'wavelength': {right!r}}}"
         )
         raise ParameterError(msg)
     return turned
@@ -214,8 +220,8 @@ def medium_of(wavelengths: NDLater) -> Medium:
         if word.startswith(known):
             return medium
     msg = (
-        f"the header of {wavelengths!r} does not tell whether its wavelengths are "
-        f"those in vacuum or in air: {WAVETYPE} is {word or 'missing'}, and should be "
-        "WAVE or AWAV"
+        f"the header of {called(wavelengths)} does not tell whether its wavelengths "
+        f"are those in vacuum or in air: {WAVETYPE} is {word or 'missing'}, and "
+        "should be WAVE or AWAV"
     )
     raise ParameterError(msg)

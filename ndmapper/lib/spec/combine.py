@@ -13,6 +13,7 @@ from astropy.units.function import FunctionUnitBase
 
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.alike import called
 from ndmapper.lib.ccd.dark import exposure_time
 from ndmapper.lib.figures import new_figure
 from ndmapper.lib.flagging import flags_with, good_pixels, union_along
@@ -359,7 +360,9 @@ def _write_flats(
 def _is_density(ndd: NDLater) -> bool:
     """Whether values are for each unit of wavelength or frequency, or are ratios."""
     if isinstance(ndd.unit, FunctionUnitBase) or ndd.unit == u.mag:
-        msg = f"{ndd!r} has magnitudes, whose mean is none of fluxes: convert them"
+        msg = (
+            f"{called(ndd)} has magnitudes, whose mean is none of fluxes: convert them"
+        )
         raise ParameterError(msg)
     return _is_flux_density_or_ratio(ndd) or _power(ndd, "length") % 2 == 1
 

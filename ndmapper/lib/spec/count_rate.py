@@ -9,6 +9,7 @@ from astropy import units as u
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ShapeError, UnitError
+from ndmapper.lib.alike import called
 from ndmapper.lib.ccd.dark import exposure_time
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spec.axis import wavelengths_of
@@ -59,7 +60,7 @@ def air_wavelengths(ndd: NDLater) -> Array:
 def require_pixels(ndd: NDLater) -> None:
     """Refuse a spectrum of one pixel, whose width is not known."""
     if ndd.shape[0] < 2:
-        msg = f"{ndd!r} has {ndd.shape[0]} pixel, and a spectrum has two or more"
+        msg = f"{called(ndd)} has {ndd.shape[0]} pixel, and a spectrum has two or more"
         raise ShapeError(msg)
 
 

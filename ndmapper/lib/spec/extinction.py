@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.lib.spec.table_files import facts_of, files_in, read_columns
+from ndmapper.lib.spec.table_files import (
+    column_of,
+    facts_of,
+    files_in,
+    read_columns,
+    wavelengths_in,
+)
 
 __all__ = ["ExtinctionCurve", "extinction_for", "find_extinction", "read_extinction"]
 
@@ -22,6 +28,9 @@ _NEAR = 50.0
 """A curve of a site within so many kilometres is that of the telescope."""
 
 _RADIUS = 6371.0
+
+_MOST = 20.0
+"""No atmosphere through which stars are seen takes more [mag/airmass]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +157,20 @@ def read_extinction(file: str | Path) -> ExtinctionCurve:
         If it is no such table.
     """
     table, names = read_columns(file, "extinction")
-    wavelengths, magnitudes = (
-        np.asarray(table[names[n]], np.float64) for n in ("wavelength", "extinction")
-    )
+    wavelengths = wavelengths_in(file, table, names["wavelength"])
+    magnitudes = column_of(file, table, names["extinction"])
     order = np.argsort(wavelengths)
+    order = order[np.isfinite(wavelengths[order]) & np.isfinite(magnitudes[order])]
+    if order.size < 2:
+        msg = f"{file} has {order.size} wavelengths with an extinction; 2 are needed"
+        raise ParameterError(msg)
+    low, high = np.min(magnitudes[order]), np.max(magnitudes[order])
+    if low < 0 or high > _MOST:
+        msg = (
+            f"{file} has extinctions from {low:g} to {high:g}, and 0 to {_MOST:g} "
+            "magnitudes for each unit of airmass are possible"
+        )
+        raise ParameterError(msg)
     return ExtinctionCurve(
         name=Path(file).stem,
         wavelengths=wavelengths[order],

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ from ndmapper.lib.spec.trace import TurnedFrame, find_spectra, read_traces
 from ndmapper.lib.spectrograph import SpectrographTable
 from ndmapper.numerics.extraction import (
     ExtractedSpectrum,
+    ObjectLight,
     SlitBackground,
     cut_window,
     extract_boxcar,
@@ -43,14 +46,24 @@ __all__ = ["extract_spectra"]
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 _RADIUS = {"boxcar": 1.5, "optimal": 3.0}
 """Default radius [FWHM]."""
 _LEAST_RADIUS = 3.0
 _WINDOW = (2.5, 8.0)
 """Distances from an object at which its background is, by default [FWHM]."""
+_ROUNDS = 3
+"""So often objects are extracted without the light of those near them."""
+_APART = 1.25
+"""Columns where objects are nearer to each other are flagged [FWHM]."""
+_SAME = 0.5
+"""Objects that are as near in more than this part of the columns are an error."""
 _CLEAR = 2.0
 """So far from another object there is background [FWHM]."""
+_MANY_HITS = 3
+"""With so many rejected pixels within the FWHM, those that are kept may be the wrong
+ones."""
 _LEAST_FRACTION = 0.5
 """A column of which less of the light is on good pixels is flagged."""
 
@@ -79,8 +92,8 @@ def extract_spectra(
     df : DataFile
         A frame with variance, and without sky, unless `background` is given.
     trace : DataFile, optional
-        The table of the traces, as `trace_spectra` makes it; by default they are found
-        in the frame.
+        The table of the traces, as `trace_spectra` makes it: product, file or table. By
+        default they are found in the frame.
     wavelengths : DataFile, optional
         The wavelength of each pixel [Angstrom]. Its header says by WAVETYPE, WAVE or
         AWAV, whether in vacuum or in air. A rectified frame needs none; others have no
@@ -90,7 +103,8 @@ def extract_spectra(
     radius : float, optional
         So far from the trace light is taken [pixel]; a boxcar takes fractions of
         pixels. By default 1.5 times the FWHM for a boxcar, which has .9996 of a
-        Gaussian, else 3 times. Where another object is near, it ends halfway.
+        Gaussian, else 3 times. Pixels of another object and those beyond the end of the
+        slit are not used; the light there is that of the profile.
     profile : {'empirical', 'gaussian', 'moffat'}
         A smooth profile of any form, or an analytic one, which is better for objects
         that are hardly seen. Its width changes with that of the trace.
@@ -102,7 +116,8 @@ def extract_spectra(
         from 2.5 to 8 times the FWHM, on both sides. Other objects do not count.
     sigma : float, optional
         Limit for cosmic rays, of the optimal method: pixels that are further from the
-        model by its noise, and by a tenth of its light. None rejects none.
+        model by its noise, and by what the profile misses of the light (1 to 10
+        percent, which is measured). None rejects none.
     spectrograph : mapping, optional
         Keys of ``[spectrograph]`` that replace those of the instrument's table.
 
@@ -113,15 +128,18 @@ def extract_spectra(
         and flags, in the unit of the frame. Headers have the number of the object
         (OBJNUM), its position along the slit in the middle column (SLITPOS [pixel],
         from 1), the extension (FROMEXT), METHOD and RADIUS. Columns without good pixels
-        are NaN and flagged NO_DATA; where less than half of the light is on good
-        pixels, BAD. What the noise of each flat of the frame adds is in the extras
-        FLAT_ERROR1, ..., by which `combine_spectra` counts it once.
+        are NaN and flagged NO_DATA. Those are flagged BAD in which less than half of
+        the light is on good pixels, a part of the core is off the slit, or another
+        object is nearer than 1.25 times the FWHM; SATURATED if a pixel of the core is;
+        COSMIC_RAY if three pixels within the FWHM of the trace were rejected.
+        What the noise of each flat of the frame adds is in the extras FLAT_ERROR1, ...,
+        by which `combine_spectra` counts it once.
 
     Raises
     ------
     ParameterError
-        If the frame has no variance, an object is off the slit, or there is no
-        background beside it.
+        If the frame has no variance, the table is that of a frame of another shape, an
+        object is off the slit, two are at one place, or there is no background beside.
 
     Notes
     -----
@@ -131,6 +149,10 @@ def extract_spectra(
     from the variance of the model, profile times flux with sky and read noise, never
     from that of the pixel's own counts. A masked pixel costs no more than itself: a
     boxcar takes its light from the profile. A boxcar rejects no cosmic rays.
+
+    A profile has the light of the whole object: what is beyond the end of the slit, or
+    on the side of another object, is taken to be as on the other side. Objects near
+    others are extracted again without the light of these, whose error counts.
     """
     made: list[NDLater] = []
     flats = FlatErrors(df)
@@ -140,7 +162,7 @@ def extract_spectra(
         if trace is None:
             traces = list(enumerate(find_spectra(frame), start=1))
         else:
-            traces = read_traces(trace, ndd)
+            traces = read_traces(trace, ndd, frame.data.shape)
         how = _Extraction(
             frame=frame, traces=traces, method=method, given_radius=radius,
             profile=profile, background=background, windows=windows, sigma=sigma,
@@ -148,9 +170,10 @@ def extract_spectra(
         )  # fmt: skip
         waves = None if wavelengths is None else _counterpart(wavelengths, ndd)
         rectified = _of_rectified(ndd, frame)
+        extracted = how.extract()
         for number, one in traces:
-            found, window = how.extract(number)
-            spectrum = _spectrum(ndd, frame, found, window)
+            found, window = extracted[number]
+            spectrum = _spectrum(ndd, frame, found, window, how.is_doubtful(number))
             place = one.position(len(found.flux))
             if waves is not None:
                 turned = turned_wavelengths(waves, frame.geometry, ndd)
@@ -198,47 +221,121 @@ class _Extraction:
             return self.given_radius
         return max(_RADIUS[self.method] * self._fwhm(one), _LEAST_RADIUS)
 
-    def extract(self, number: int) -> tuple[ExtractedSpectrum, SpectrumWindow]:
-        """Extract the object of a number."""
-        frame, one = self.frame, dict(self.traces)[number]
-        nx = frame.data.shape[1]
-        place = one.position(nx)
-        self._check_place(number, place)
-        others = [t for n, t in self.traces if n != number]
+    def extract(self) -> dict[int, tuple[ExtractedSpectrum, SpectrumWindow]]:
+        """Extract the objects, those near others without the light of these."""
+        nx = self.frame.data.shape[1]
+        places = {number: one.position(nx) for number, one in self.traces}
+        for number in places:
+            self._check_place(number, places)
+        near = {number: self._near(number, places) for number in places}
+        found = {number: self._extract(number, places) for number in places}
+        for _ in range(_ROUNDS if any(near.values()) else 0):
+            for number, others in near.items():
+                if others:
+                    light = [self._light(found[n][0], places[n]) for n in others]
+                    total = reduce(add, light)
+                    found[number] = self._extract(number, places, total)
+        return found
+
+    def _near(self, number: int, places: dict[int, Array]) -> list[int]:
+        """Tell which of the others have light in the window of an object."""
+        reach = self._reach(number)
+        return [
+            other
+            for other, place in places.items()
+            if other != number
+            and np.min(np.abs(place - places[number])) < reach + self._reach(other)
+        ]
+
+    def _light(self, spectrum: ExtractedSpectrum, place: Array) -> ObjectLight:
+        ny, nx = self.frame.data.shape
+        return ObjectLight.of(spectrum, place, (ny, nx))
+
+    def _reach(self, number: int) -> float:
+        one = dict(self.traces)[number]
         radius = self.radius(one)
-        reach = max(radius, _RADIUS["optimal"] * self._fwhm(one))
+        if self.method == "optimal":
+            return radius
+        return max(radius, _RADIUS["optimal"] * self._fwhm(one))
+
+    def _extract(
+        self, number: int, places: dict[int, Array], light: ObjectLight | None = None
+    ) -> tuple[ExtractedSpectrum, SpectrumWindow]:
+        """Extract an object, without the light of others where it is given."""
+        frame, one = self.frame, dict(self.traces)[number]
         window = cut_window(
-            frame.data, frame.variance, frame.good, trace=place, fwhm=one.fwhm(nx),
-            reach=radius if self.method == "optimal" else reach,
-            others=[other.position(nx) for other in others],
+            frame.data, frame.variance, frame.good, trace=places[number],
+            fwhm=one.fwhm(frame.data.shape[1]), reach=self._reach(number),
+            others=[place for n, place in places.items() if n != number], light=light,
         )  # fmt: skip
+        others = [t for n, t in self.traces if n != number]
         words: dict[str, Any] = {
             "kind": self.profile,
             "background": self._background(number, others),
             "share": self.share,
         }
         if self.method == "boxcar":
-            return extract_boxcar(window, radius=radius, **words), window
+            return extract_boxcar(window, radius=self.radius(one), **words), window
         return extract_optimal(window, sigma=self.sigma, **words), window
 
     def _fwhm(self, one: Trace) -> float:
         return float(np.max(one.fwhm(self.frame.data.shape[1])))
 
-    def _check_place(self, number: int, place: Array) -> None:
+    def _check_place(self, number: int, places: dict[int, Array]) -> None:
+        """Say where an object is off the slit, or its light is also that of another."""
+        place, where = places[number], self.frame.where
         rows = self.frame.geometry.rows(len(self.frame.data))
         inside = (place >= rows.start - 0.5) & (place <= rows.stop - 0.5)
         if not inside.any():
             msg = (
-                f"object {number} is off the slit of {self.frame.where}: its trace has "
-                f"the rows {np.min(place):.1f} to {np.max(place):.1f}, and the slit "
-                f"has {rows.start} to {rows.stop - 1} [pixel, from 0]"
+                f"object {number} is off the slit of {where}: its trace has the rows "
+                f"{np.min(place):.1f} to {np.max(place):.1f}, and the slit has "
+                f"{rows.start} to {rows.stop - 1} [pixel, from 0]"
             )
             raise ParameterError(msg)
-        if not inside.all():
+        if (cut := self._is_cut(number, places)).any():
             log.warning(
-                "object %d leaves the slit of %s in %.0f%% of the columns",
-                number, self.frame.where, 100 * (1 - inside.mean()),
+                "object %d is at the end of the slit of %s in %.0f%% of the columns, "
+                "which are flagged: a part of its core is not seen",
+                number, where, 100 * cut.mean(),
             )  # fmt: skip
+        blended = self._is_blended(number, places)
+        if blended.mean() > _SAME:
+            msg = (
+                f"object {number} of {where} is nearer to another than {_APART:g} FWHM "
+                f"in {blended.mean():.0%} of the columns, so that their light cannot "
+                "be told apart: give the trace of one of them, or of both as one"
+            )
+            raise ParameterError(msg)
+        if blended.any():
+            log.warning(
+                "object %d of %s is nearer to another than %.3g FWHM in %.0f%% of the "
+                "columns, which are flagged",
+                number, where, _APART, 100 * blended.mean(),
+            )  # fmt: skip
+
+    def is_doubtful(self, number: int) -> Mask:
+        """Tell the columns in which no profile tells the light of an object."""
+        nx = self.frame.data.shape[1]
+        places = {n: one.position(nx) for n, one in self.traces}
+        return self._is_cut(number, places) | self._is_blended(number, places)
+
+    def _is_cut(self, number: int, places: dict[int, Array]) -> Mask:
+        rows = self.frame.geometry.rows(len(self.frame.data))
+        place, half = places[number], self._fwhm_of(number) / 2
+        first, last = rows.start - 0.5, rows.stop - 0.5
+        return np.asarray((place - half < first) | (place + half > last))
+
+    def _is_blended(self, number: int, places: dict[int, Array]) -> Mask:
+        near = np.zeros(self.frame.data.shape[1], np.bool_)
+        for other, place in places.items():
+            if other != number:
+                wider = np.maximum(self._fwhm_of(number), self._fwhm_of(other))
+                near |= np.abs(place - places[number]) < _APART * wider
+        return near
+
+    def _fwhm_of(self, number: int) -> Array:
+        return dict(self.traces)[number].fwhm(self.frame.data.shape[1])
 
     def _background(
         self, number: int, others: Sequence[Trace]
@@ -280,17 +377,23 @@ def _counterpart(wavelengths: DataFile, ndd: NDLater) -> NDLater:
 
 
 def _spectrum(
-    ndd: NDLater, frame: TurnedFrame, found: ExtractedSpectrum, window: SpectrumWindow
+    ndd: NDLater,
+    frame: TurnedFrame,
+    found: ExtractedSpectrum,
+    window: SpectrumWindow,
+    doubtful: Mask,
 ) -> NDLater:
     """Make the spectrum, without coordinates."""
     columns = np.arange(found.flux.size)
     own = np.zeros(ndd.shape, np.uint16) if ndd.flags is None else ndd.flags
     flags = frame.geometry.turned(own)[window.rows, columns]
-    poor = found.fraction < _LEAST_FRACTION
+    poor = (found.fraction < _LEAST_FRACTION) | doubtful
     # Good columns have the flags of the pixels they are from, others those of all.
     core = np.abs(window.offset) <= window.fwhm / 2
     counted = core & (found.used | poor)
-    bits = union_along(np.where(counted, flags, 0))
+    # A saturated pixel has spilt its light, whatever the profile says of its own.
+    spilt = np.where(core & window.inside, flags & np.uint16(Flag.SATURATED), 0)
+    bits = union_along(np.where(counted, flags, spilt))
     # A section of one row or column has a header without the axis along the slit.
     line = ndd[0] if frame.geometry.axis == 1 else ndd[:, 0]
     line = line.replace(
@@ -301,7 +404,13 @@ def _spectrum(
     line.wcs = None
     line.meta.remove("DISPAXIS", ignore_missing=True)
     unknown = ~np.isfinite(found.flux)
-    marks = ((unknown, Flag.NO_DATA), (poor & ~unknown, Flag.BAD))
+    near = np.abs(window.offset) <= window.fwhm
+    hit = (found.rejected & near).sum(axis=0) >= _MANY_HITS
+    marks = (
+        (hit & ~unknown, Flag.COSMIC_RAY),
+        (unknown, Flag.NO_DATA),
+        (poor & ~unknown, Flag.BAD),
+    )
     result: NDLater = line.replace(flags=flags_with(line, *marks))
     return result
 

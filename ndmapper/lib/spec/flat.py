@@ -16,7 +16,12 @@ from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import turned_wavelengths
-from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of
+from ndmapper.lib.spectrograph import (
+    Spectrograph,
+    SpectrographTable,
+    spectrograph_of,
+    spectrograph_of_light,
+)
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.scattered_light import ScatteredLight, fit_scattered_light
 from ndmapper.numerics.slit import LitSlit, lit_slit
@@ -122,14 +127,17 @@ def make_slit_illumination(
         raise ParameterError(msg)
     check_frames(files)
     _check_history(files)
-    geometries = [spectrograph_of(spectrograph, ndd) for ndd in files[0]]
+    geometries = [
+        spectrograph_of_light(spectrograph, ndd, _light(ndd)) for ndd in files[0]
+    ]
     frames = _of_one_spectrum(files, geometries)
     combined = combine_files(frames, method=method, low=low, high=high)
     made = []
     for ndd, geometry in zip(combined, geometries, strict=True):
         waves = None
         if wavelengths is not None:
-            image = _counterpart(wavelengths, ndd)
+            # Those that are flagged since their lines are few still tell the tilt.
+            image = _counterpart(wavelengths, ndd).replace(flags=None)
             waves = turned_wavelengths(image, geometry, ndd)
         slit = _lit(ndd, geometry, edge_margin)
         light = _fitted(
@@ -311,12 +319,16 @@ def _dark(ndd: NDLater) -> Mask:
     return np.asarray((np.asarray(ndd.flags) & bit) != 0)
 
 
+def _light(ndd: NDLater) -> Array:
+    """Give the light of a frame: 0 where it is known that there is none, or NaN."""
+    values = np.where(good_pixels(ndd), np.asarray(ndd.data, np.float64), np.nan)
+    return np.where(_dark(ndd), 0.0, values)
+
+
 def _lit(ndd: NDLater, geometry: Spectrograph, edge_margin: float) -> LitSlit:
     """Find the lit pixels of a turned frame; a flat has flagged those that are not."""
     dark = geometry.turned(_dark(ndd))
-    values = geometry.turned(np.asarray(ndd.data, np.float64))
-    image = np.where(geometry.turned(good_pixels(ndd)), values, np.nan)
-    image = np.where(dark, 0.0, image)
+    image = np.array(geometry.turned(_light(ndd)))
     image[:, geometry.in_gap(image.shape[1])] = np.nan
     rows = geometry.rows(len(image))
     try:

@@ -10,7 +10,7 @@ from astropy import units as u
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.alike import check_shape
+from ndmapper.lib.alike import called, check_shape
 from ndmapper.lib.figures import new_figure
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spec.axis import medium_of
@@ -103,8 +103,8 @@ def correct_flexure(
     ]
     if not shifts:
         msg = (
-            f"{ndd!r} has no line of the sky ({', '.join(lines)}) of a signal-to-noise "
-            f"ratio above {least_snr:g} between {np.min(waves):.0f} and "
+            f"{called(ndd)} has no line of the sky ({', '.join(lines)}) of a signal-to-"
+            f"noise ratio above {least_snr:g} between {np.min(waves):.0f} and "
             f"{np.max(waves):.0f} Angstrom, by which flexure could be measured"
         )
         raise ParameterError(msg)

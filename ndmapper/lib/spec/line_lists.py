@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.lib.image.catalogue import read_catalogue
 from ndmapper.lib.spec.axis import Medium
+from ndmapper.lib.spec.table_files import files_in
 from ndmapper.numerics.air import air_to_vacuum, vacuum_to_air
 from ndmapper.numerics.identification import LineList
 
-__all__ = ["join_lists", "known_lists"]
+__all__ = ["find_line_list", "join_lists", "known_lists"]
 
 _SAME = 0.005
 """Lines of several lists that are nearer than this are the same [Angstrom]."""
@@ -30,6 +32,43 @@ def known_lists() -> list[str]:
     tables = files("ndmapper.lib.spec") / "tables" / "lines"
     names = (entry.name for entry in tables.iterdir())
     return sorted(name.removesuffix(".ecsv") for name in names if "ecsv" in name)
+
+
+def find_line_list(name: str, folder: str | Path | None = None) -> Path:
+    """
+    Find the file of a line list, in a folder of the user or in the package.
+
+    ``make_wavelengths(arc, line_list=find_line_list("CuNe", "~/lists"))`` identifies
+    the lines of an arc by a list of that folder.
+
+    Parameters
+    ----------
+    name : str
+        Name of the list, which is that of the file without its type, in any case.
+    folder : path, optional
+        Folder with files (ecsv, dat, txt, csv, fits), in place of those of the package.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    ParameterError
+        If there is no such list, with what there is.
+    """
+    place = None if folder is None else Path(folder).expanduser()
+    files = {path.stem.lower(): path for path in files_in(place, "lines")}
+    if name.lower() in files:
+        return files[name.lower()]
+    where = "the package" if place is None else str(place)
+    known = [path.stem for path in files.values()]
+    listed = did_you_mean(name, known) if known else "; it has no tables"
+    msg = f"there is no line list {name!r} in {where}{listed}"
+    raise ParameterError(msg)
 
 
 def join_lists(
@@ -69,8 +108,8 @@ def _parts(name: str, known: Sequence[str]) -> list[str]:
     if symbols and not rest and all(s in known for s in symbols):
         return symbols
     msg = (
-        f"there is no line list {name!r}{did_you_mean(name, known)}; there are "
-        f"{', '.join(known)}; give one of your own as line_list='lines.ecsv'"
+        f"there is no line list {name!r}{did_you_mean(name, known)}; give one of your "
+        "own as line_list='lines.ecsv', or one of a folder by find_line_list"
     )
     raise ParameterError(msg)
 

@@ -66,6 +66,9 @@ _FINE = 10.0
 _UNKNOWN = 0.3
 """A sensitivity of a larger relative error is none."""
 
+_GUESS = 0.03
+"""Where the choice of a spline makes a larger relative error, there is none either."""
+
 _GAP = 200.0
 _CHANGE = 0.3
 """A change of the logarithm by more, over a gap of so many Angstrom, is told."""
@@ -105,7 +108,9 @@ class _Standard:
             return np.asarray(np.log(self.flux / self.counts), np.float64)
 
 
-@run_task(each="list", outputs="sensitivity", suffix="_sensitivity")
+@run_task(
+    each="list", outputs="sensitivity", suffix="_sensitivity", options={"revision": 2}
+)
 def make_sensitivity(
     files: DataFileList,
     *,
@@ -170,8 +175,10 @@ def make_sensitivity(
     -------
     NDLater
         Flux for each count rate, by wavelength, without atmosphere
-        [erg/cm2/electron]; its variance is that of the fit, with the scatter of bands.
-        Beyond the bands it is flagged. The table SENSITIVITY has the bands.
+        [erg/cm2/electron]; its variance is that of the fit, with the scatter of bands,
+        and with what other splines differ by. Where these differ by more than 3
+        percent, and beyond the bands, it is flagged. The table SENSITIVITY has the
+        bands.
 
     Raises
     ------
@@ -387,6 +394,7 @@ def _fitted(standards: Sequence[_Standard], spacing: float, clip: float) -> Resp
         clip=clip,
         spectrum=np.concatenate(numbers).astype(np.intp),
         in_line=np.concatenate([x.in_line[x.usable] for x in standards]),
+        widths=np.concatenate([(x.high - x.low)[x.usable] for x in standards]),
     )
 
 
@@ -409,6 +417,9 @@ def _product(
         meta=source.meta.copy(),
     )
     wrong = ~(log_variance < _UNKNOWN**2)
+    guessed = fit.guess(first.rate.wavelengths) > _GUESS
+    wrong |= guessed
+    _warn_of_guesses(first.rate.wavelengths, guessed & np.isfinite(log_value))
     for low, high in fit.missed:
         wrong |= (first.rate.wavelengths >= low) & (first.rate.wavelengths <= high)
     made = made.replace(flags=flags_with(made, (wrong, Flag.NO_DATA)))
@@ -496,6 +507,18 @@ def _report(
                     "slit or clouds", one.name, shift,
                 )  # fmt: skip
     _draw(table, standards, fit)
+
+
+def _warn_of_guesses(wavelengths: Array, guessed: Mask) -> None:
+    """Tell ranges in which splines that follow the bands as well differ."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], guessed.astype(int), [0]])))
+    for first, stop in zip(steps[::2], steps[1::2], strict=True):
+        log.warning(
+            "the sensitivity from %.0f to %.0f Angstrom is a guess, which is flagged: "
+            "the bands do not tell it to %.0f percent; look at the figure, and try "
+            "mask= or another band_width",
+            wavelengths[first], wavelengths[stop - 1], 100 * _GUESS,
+        )  # fmt: skip
 
 
 def _warn_of_gaps(table: Table, fit: Response) -> None:

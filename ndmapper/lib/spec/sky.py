@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.alike import check_shape
+from ndmapper.lib.alike import called, check_shape
 from ndmapper.lib.ccd.applied import times_applied
 from ndmapper.lib.ccd.flat import SLIT_LIGHT
 from ndmapper.lib.figures import image_panel, report_panels
@@ -177,7 +177,7 @@ def _fitted(  # noqa: PLR0917
 ) -> SlitSky:
     """Fit the sky of a frame, turned."""
     if ndd.variance is None:
-        msg = f"{ndd!r} has no variance, which outliers are told by: add_variance"
+        msg = f"{called(ndd)} has no variance, which outliers are told by: add_variance"
         raise ParameterError(msg)
     method = method or ("columns" if wavelengths is None else "spline")
     if method == "spline" and wavelengths is None:
@@ -196,8 +196,8 @@ def _fitted(  # noqa: PLR0917
     sky = _sky_rows(data, variance, good, windows)
     if not sky.any():
         msg = (
-            f"no row of the slit of {ndd!r} has sky alone; give windows=[(first, last)]"
-            ", or measure the sky in a frame beside"
+            f"no row of the slit of {called(ndd)} has sky alone; give windows="
+            "[(first, last)], or measure the sky in a frame beside"
         )
         raise ParameterError(msg)
     if method == "columns":
@@ -206,7 +206,9 @@ def _fitted(  # noqa: PLR0917
     check_shape(ndd, wavelengths, "wavelengths")
     waves = turned_wavelengths(wavelengths, geometry, ndd)
     if not np.isfinite(waves[waves.shape[0] // 2]).any():
-        msg = f"there is no wavelength in the middle of the slit of {wavelengths!r}"
+        msg = (
+            f"there is no wavelength in the middle of the slit of {called(wavelengths)}"
+        )
         raise ParameterError(msg)
     options: dict[str, Any] = {"spacing": spacing, "degree": degree, "clip": clip}
     found = fit_spline(data, variance, sky, waves, **options)
@@ -257,9 +259,9 @@ def _report(
             "apply_illumination correct it)? Or "
         )
         log.warning(
-            "%r: what the sky leaves is %.2f times its noise; %stry a higher degree, "
+            "%s: what the sky leaves is %.2f times its noise; %stry a higher degree, "
             "narrower knots, or better wavelengths",
-            ndd, width, lit,
+            called(ndd), width, lit,
         )  # fmt: skip
     unused = geometry.back(~found.used)
     report_panels(

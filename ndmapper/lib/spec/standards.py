@@ -6,10 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 from astropy.table import Table
 
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.lib.spec.table_files import facts_of, files_in, normalised, read_columns
+from ndmapper.lib.spec.table_files import (
+    column_of,
+    facts_of,
+    files_in,
+    normalised,
+    read_columns,
+    wavelengths_in,
+)
 from ndmapper.numerics.air import vacuum_to_air
 
 __all__ = ["StandardStar", "find_standard", "list_standards", "read_standard"]
@@ -171,8 +179,8 @@ def read_standard(file: str | Path) -> StandardStar:
     is_fits = path.suffix.lower() == ".fits"
     wanted = ("flux",) if is_fits else ("magnitude", "width")
     table, names = read_columns(path, *wanted)
-    wave = np.asarray(table[names["wavelength"]], np.float64)
-    values = np.asarray(table[names[wanted[0]]], np.float64)
+    wave = wavelengths_in(path, table, names["wavelength"])
+    values = column_of(path, table, names[wanted[0]])
     if is_fits:
         wave, flux = vacuum_to_air(wave), values
     else:
@@ -187,7 +195,7 @@ def read_standard(file: str | Path) -> StandardStar:
         raise ParameterError(msg)
     widths = None
     if "width" in names:
-        widths = np.asarray(table[names["width"]], np.float64)[order]
+        widths = column_of(path, table, names["width"], u.AA)[order]
         if not (np.isfinite(widths) & (widths > 0)).all():
             widths = None
     return StandardStar(

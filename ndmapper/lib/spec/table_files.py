@@ -6,12 +6,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
 from astropy.table import Table
 from astropy.table.meta import get_header_from_yaml
 
 from ndmapper.errors import MissingFileError, ParameterError
 
-__all__ = ["facts_of", "files_in", "normalised", "read_columns"]
+__all__ = [
+    "column_of",
+    "facts_of",
+    "files_in",
+    "normalised",
+    "read_columns",
+    "wavelengths_in",
+]
+
+Array = npt.NDArray[np.float64]
+
+_LONGEST = 2000.0
+"""A table whose wavelengths end before is not in Angstrom."""
 
 _ENDINGS = (".ecsv", ".dat", ".txt", ".csv", ".fits")
 _WAVELENGTH = ("wavelength", "wave", "lambda")
@@ -95,3 +110,48 @@ def read_columns(path: str | Path, *wanted: str) -> tuple[Table, dict[str, str]]
         )
         raise ParameterError(msg)
     return table, found
+
+
+def column_of(
+    path: str | Path, table: Table, name: str, wanted: u.UnitBase | None = None
+) -> Array:
+    """
+    Give the numbers of a column, in a unit if the column says its own.
+
+    Raises
+    ------
+    ParameterError
+        If there are texts.
+    """
+    try:
+        values = np.ma.asarray(table[name], dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        msg = f"the column {name} of {path} has to have numbers: {err}"
+        raise ParameterError(msg) from err
+    found = np.asarray(np.ma.filled(values, np.nan), np.float64)
+    unit = table[name].unit
+    if unit is not None and wanted is not None:
+        stated = u.Unit(unit, parse_strict="silent")
+        if stated.is_equivalent(wanted):
+            found = found * stated.to(wanted)
+    return found
+
+
+def wavelengths_in(path: str | Path, table: Table, name: str) -> Array:
+    """
+    Give the wavelengths of a column [Angstrom], which may have another unit of length.
+
+    Raises
+    ------
+    ParameterError
+        If there are texts, or numbers that are in another unit, which is not said.
+    """
+    values = column_of(path, table, name, u.AA)
+    longest = np.nanmax(values, initial=0.0)
+    if longest < _LONGEST:
+        msg = (
+            f"the wavelengths of {path} have to be in Angstrom, and the longest is "
+            f"{longest:g}; say the unit of the column in an ECSV file, or convert them"
+        )
+        raise ParameterError(msg)
+    return values

@@ -194,7 +194,7 @@ def correct_telluric(
             raise ParameterError(msg)
         new[number] = _divided(ndd, telluric[0], depth)
         new[number].meta[_CORRECTED] = (depth, "absorption that was divided by")
-        report_spectra([ndd, new[number]])
+        report_spectra([ndd, new[number]], ["before", "corrected"])
     return new
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import Table
+from astropy.table import Row, Table
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import MissingPackageError, ParameterError, StepError
@@ -31,12 +31,15 @@ _COLOURS = ("#ff2a1a", "#00c8ff", "#ffb000", "#33d17a", "#ff6ad5", "#8a5cff")
 """Of traces in figures."""
 _BINS = (32, 8)
 """Spectra too faint for the first number of bins may be found in the second."""
+_MEETING = 0.5
+"""Traces that are as near to each other in any column meet [FWHM]."""
 _SATURATED = (0.05, 0.5)
 """Shares of a spectrum's columns that are saturated, for a warning and an error."""
 
 
 @run_task(
     each="file", outputs={"trace": "{root}_trace.ecsv"}, cals=["reference"],
+    options={"revision": 2},
 )  # fmt: skip
 def trace_spectra(
     df: DataFile,
@@ -57,8 +60,8 @@ def trace_spectra(
         A frame with variance; best without sky, or lines of the sky hide faint objects.
     reference : DataFile, optional
         The table of a brighter object, such as a standard star taken with the same
-        setup. Spectra have the form of its first trace, if they are too faint for one
-        of their own.
+        setup: product, file or table. Spectra have the form of its first trace, if they
+        are too faint for one of their own.
     objects : int, optional
         Only so many of the brightest.
     positions : sequence of float, optional
@@ -84,7 +87,8 @@ def trace_spectra(
     Raises
     ------
     ParameterError
-        If the frame has no variance, or a position is not in the slit.
+        If the frame has no variance, a position is not in the slit, or two are those of
+        one spectrum.
     StepError
         If no spectrum is found, or it is saturated.
 
@@ -94,13 +98,18 @@ def trace_spectra(
     pixels, with a constant background. The brightest object is followed from bin to
     bin, the others are found after the frame is straightened by its trace, or that of
     the reference. An object that is seen in less than half of the bins has the form of
-    that trace, and its offset from it.
+    that trace, and its offset from it. Objects nearer to each other than 3 FWHM are
+    fitted together.
+
+    Positions count from 0, as those of arrays do; SLITPOS in the headers of spectra and
+    the rows of ``[spectrograph]`` count from 1, as FITS does.
     """
     rows = []
     for ndd in df:
         where = f"{df.filename or 'the frame'}[{ndd.ident}]"
         frame = TurnedFrame.of(ndd, spectrograph, where)
-        form = None if reference is None else read_traces(reference, ndd)[0][1]
+        shape = frame.data.shape
+        form = None if reference is None else read_traces(reference, ndd, shape)[0][1]
         found = find_spectra(
             frame, form, objects=objects, positions=positions, degree=degree,
             threshold=threshold,
@@ -126,6 +135,7 @@ _COLUMNS: dict[str, tuple[str | None, str]] = {
     "snr": (None, "signal-to-noise ratio of all columns together"),
     "rms": ("pixel", "of positions about the trace; none for the form of another"),
     "bins": (None, "positions that the trace was fitted to"),
+    "rows": (None, "rows of the frame, along the slit"),
     "columns": (None, "columns of the frame, along the dispersion"),
     "trace": ("pixel", "Legendre coefficients of the position, from 0"),
     "width": ("pixel", "Legendre coefficients of the FWHM"),
@@ -133,7 +143,7 @@ _COLUMNS: dict[str, tuple[str | None, str]] = {
 
 
 def _row(ndd: NDLater, number: int, frame: "TurnedFrame", one: Trace) -> dict[str, Any]:
-    n = frame.data.shape[1]
+    ny, n = frame.data.shape
     return {
         "extension": str(ndd.ident),
         "object": number,
@@ -142,6 +152,7 @@ def _row(ndd: NDLater, number: int, frame: "TurnedFrame", one: Trace) -> dict[st
         "snr": round(one.snr, 1),
         "rms": round(one.rms, 4),
         "bins": int(one.kept.sum()),
+        "rows": ny,
         "columns": n,
         "trace": one.coefficients,
         "width": one.fwhm_coefficients,
@@ -161,14 +172,18 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def read_traces(file: DataFile, ndd: NDLater) -> list[tuple[int, Trace]]:
+def read_traces(
+    file: DataFile, ndd: NDLater, shape: tuple[int, ...] | None = None
+) -> list[tuple[int, Trace]]:
     """
     Read the number and the trace of each object of an extension.
 
     Raises
     ------
     ParameterError
-        If the table is none of traces, or has none of the extension.
+        If the table is none of traces, has none of the extension, has numbers twice or
+        positions that are no numbers, or is that of a frame that has not the shape:
+        rows along the slit, and columns.
     """
     table = read_catalogue(file, "table of traces")
     if missing := {"object", "trace", "width"} - set(table.colnames):
@@ -182,16 +197,47 @@ def read_traces(file: DataFile, ndd: NDLater) -> list[tuple[int, Trace]]:
     if not len(rows):
         msg = f"{file} has no trace in the extension {ndd.ident}"
         raise ParameterError(msg)
-    return [
-        (
-            int(table["object"][row]),
-            Trace(
-                coefficients=np.asarray(table["trace"][row], np.float64),
-                fwhm_coefficients=np.asarray(table["width"][row], np.float64),
-            ),
+    found = []
+    for row in rows:
+        one = Trace(
+            coefficients=_numbers(table["trace"][row]),
+            fwhm_coefficients=_numbers(table["width"][row]),
         )
-        for row in rows
-    ]
+        number = int(table["object"][row])
+        _check_row(f"object {number} of {file}", one, table[row], shape)
+        found.append((number, one))
+    numbers = [number for number, _ in found]
+    if twice := {n for n in numbers if numbers.count(n) > 1}:
+        msg = f"{file} has the object {min(twice)} more than once in {ndd.ident!r}"
+        raise ParameterError(msg)
+    return found
+
+
+def _numbers(values: Any) -> Array:
+    filled = np.ma.filled(np.ma.asarray(values, np.float64), np.nan)
+    return np.atleast_1d(np.asarray(filled, np.float64))
+
+
+def _check_row(what: str, one: Trace, row: Row, shape: tuple[int, ...] | None) -> None:
+    """Refuse a trace that has no position or width, or is of a frame of other shape."""
+    n = 100 if shape is None else shape[1]
+    trace, width = one.position(n), one.fwhm(n)
+    if not (np.isfinite(trace).all() and np.isfinite(width).all()):
+        msg = f"the trace or the width of {what} is not a number"
+        raise ParameterError(msg)
+    if np.min(width) <= 0:
+        msg = f"the FWHM of {what} is {np.min(width):.3g} pixel in a column"
+        raise ParameterError(msg)
+    if shape is None:
+        return
+    for name, size in zip(("rows", "columns"), shape, strict=True):
+        if name in row.colnames and int(row[name]) != size:
+            msg = (
+                f"{what} was traced in a frame of {row[name]} {name}, and this one has "
+                f"{size} (other binning, window or dispersion axis): trace one that is "
+                "read out in the same way"
+            )
+            raise ParameterError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +330,7 @@ def find_spectra(
             "object, or a lower threshold"
         )
         raise StepError(msg)
+    found = _apart(frame, found, rows, objects)
     for one in found:
         _check_found(frame, one, reference)
     if objects is not None and len(found) < objects:
@@ -314,6 +361,40 @@ def _rows(frame: TurnedFrame, positions: Sequence[float]) -> list[float]:
             )
             raise ParameterError(msg)
     return [float(row) for row in positions]
+
+
+def _apart(
+    frame: TurnedFrame,
+    found: Sequence[Trace],
+    rows: Sequence[float] | None,
+    objects: int | None,
+) -> list[Trace]:
+    """Leave out traces that meet a brighter one; an error if their place was given."""
+    n = frame.data.shape[1]
+    kept: list[Trace] = []
+    for one in found:
+        place = one.position(n)
+        meets = [
+            other
+            for other in kept
+            if np.any(np.abs(other.position(n) - place) < _MEETING * other.fwhm(n))
+        ]
+        if meets and rows is None:
+            log.warning(
+                "what is found at row %.1f of %s meets the trace at row %.1f, and is "
+                "left out", place[n // 2], frame.where, meets[0].position(n)[n // 2],
+            )  # fmt: skip
+        if not meets:
+            kept.append(one)
+    if rows is not None and len(kept) < min(len(rows), objects or len(rows)):
+        places = ", ".join(f"{one.position(n)[n // 2]:.1f}" for one in kept)
+        msg = (
+            f"of the {len(rows)} positions for {frame.where}, some lead to the same "
+            f"spectrum, or to traces that meet: the spectra are at the rows {places} "
+            "[pixel, from 0]; give one position for each"
+        )
+        raise ParameterError(msg)
+    return kept
 
 
 def _check_found(frame: TurnedFrame, one: Trace, reference: Trace | None) -> None:

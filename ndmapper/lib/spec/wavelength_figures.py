@@ -17,10 +17,20 @@ Array = npt.NDArray[np.float64]
 
 
 def draw_arc(
-    spectrum: Array, lines: Lines, found: Identification | None, title: str = ""
+    spectrum: Array,
+    lines: Lines | None,
+    found: Identification | None,
+    title: str = "",
 ) -> None:
-    """Draw an arc with its lines, and the residuals, as a figure of the product."""
+    """Draw an arc with its lines, if it has any, and residuals, as a figure."""
     if (figure := new_figure()) is None:
+        return
+    if lines is None:
+        axes = figure.subplots()
+        axes.plot(spectrum, color="0.3", linewidth=0.7)
+        axes.set_xlabel("pixel")
+        axes.set_title(title, fontsize=8, wrap=True)
+        qc(figure=figure)
         return
     figure.set_size_inches(10, 6)
     margins = {"left": 0.08, "right": 0.99, "bottom": 0.08, "hspace": 0.05}

@@ -13,6 +13,7 @@ from astropy.table import Table
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.engines.quality import about
 from ndmapper.errors import ParameterError
+from ndmapper.lib.alike import called
 from ndmapper.lib.flagging import flags_with, good_pixels
 from ndmapper.lib.spec.axis import WAVETYPE, Medium, word_of
 from ndmapper.lib.spec.identifying import decide_lines
@@ -20,7 +21,7 @@ from ndmapper.lib.spec.line_lists import join_lists
 from ndmapper.lib.spec.template import range_of_template
 from ndmapper.lib.spec.wavelength_figures import draw_arc, draw_slit
 from ndmapper.lib.spectrograph import Spectrograph, SpectrographTable, spectrograph_of
-from ndmapper.numerics.arc_lines import find_lines
+from ndmapper.numerics.arc_lines import LineFlag, Lines, find_lines
 from ndmapper.numerics.arc_match import SearchRange
 from ndmapper.numerics.dispersion import DispersionFit, Kind, fit_surface
 from ndmapper.numerics.identification import (
@@ -31,10 +32,12 @@ from ndmapper.numerics.identification import (
 )
 from ndmapper.numerics.line_traces import (
     LineTraces,
+    light_of_rows,
     lit_rows,
     spectrum_of_rows,
     trace_lines,
 )
+from ndmapper.numerics.slit_count import SeveralSlitsError, check_one_slit
 from ndmapper.steps import Range, Unit, qc, run_task
 
 __all__ = ["make_wavelengths"]
@@ -47,6 +50,9 @@ LINES = "ARCLINES"
 
 _MIDDLE = 5
 """The spectrum of so many rows either side of the middle is identified."""
+
+_WIDER = 1.9
+"""A refused arc is tried with dispersions that are wrong by this factor, too."""
 
 _UNCERTAIN = 3.0
 """Wavelengths less certain than so many times the largest error are flagged."""
@@ -199,7 +205,7 @@ class _Arc:
         image = geometry.turned(np.asarray(ndd.data, np.float64))
         bad = ~geometry.turned(good_pixels(ndd))
         if bad.all():
-            msg = f"no pixel of {ndd!r} is good"
+            msg = f"no pixel of {called(ndd)} is good"
             raise ParameterError(msg)
         bad = bad | geometry.in_gap(image.shape[1])
         if ndd.variance is None:
@@ -210,7 +216,14 @@ class _Arc:
             variance = np.maximum(np.nan_to_num(image), 0) + max(width, 1e-9) ** 2
         else:
             variance = geometry.turned(np.asarray(ndd.variance, np.float64))
-        rows = lit_rows(image, bad, geometry.rows(image.shape[0]))
+        rows = geometry.rows(image.shape[0])
+        light = light_of_rows(image, bad, rows)
+        try:
+            check_one_slit(light[:, None])
+        except SeveralSlitsError as err:
+            msg = f"{ndd!r}: {err}"
+            raise ParameterError(msg) from err
+        rows = lit_rows(light, rows)
         row = (rows.start + rows.stop - 1) // 2
         part = slice(max(rows.start, row - _MIDDLE), min(rows.stop, row + _MIDDLE + 1))
         spectrum, noise2, lost = spectrum_of_rows(image, variance, bad, part)
@@ -241,8 +254,10 @@ def _identified(arc: _Arc, listed: LineList, settings: _Settings) -> Identificat
             arc.spectrum, arc.noise2, bad=arc.lost, least_snr=settings.least_snr
         )
     except ValueError as err:
+        draw_arc(arc.spectrum, None, None, title=str(err))
         msg = f"{arc.ndd!r}: {err}; is it an arc, and is its lamp on?"
         raise ParameterError(msg) from err
+    _tell_saturated(arc, lines)
     search = _search_range(arc, settings)
     found: Identification | None = None
     doubt = ""
@@ -264,8 +279,10 @@ def _identified(arc: _Arc, listed: LineList, settings: _Settings) -> Identificat
             f"{arc.ndd!r}: {doubt}. The lines were looked for with the middle of the "
             f"spectrum at {search.centre[0]:.0f} to {search.centre[1]:.0f} Angstrom "
             f"and {search.dispersion[0]:.3g} to {search.dispersion[1]:.3g} "
-            "Angstrom/pixel: look whether these and the lamps (lines=) are right, give "
-            "a template, or identify the lines yourself with interact=True"
+            "Angstrom/pixel"
+            f"{_elsewhere(lines, listed, arc, search)}: look whether these and the "
+            "lamps (lines=) are right, give a template, or identify the lines yourself "
+            "with interact=True"
         )
         raise ParameterError(msg)
     if found.fit.slope((arc.length - 1) / 2) < 0:
@@ -278,6 +295,39 @@ def _identified(arc: _Arc, listed: LineList, settings: _Settings) -> Identificat
         )
         raise ParameterError(msg)
     return found
+
+
+def _tell_saturated(arc: _Arc, lines: Lines) -> None:
+    """Warn of lines that are saturated and that no flag of the arc has told of."""
+    saturated = (lines.flags & int(LineFlag.SATURATED)) != 0
+    place = np.rint(lines.pixel).astype(np.intp).clip(0, arc.length - 1)
+    untold = int(np.sum(saturated & ~arc.lost[place]))
+    if untold:
+        log.warning(
+            "%r: %d of %d lines have flat tops, as saturated ones have, without a flag "
+            "of it, and are not used; is the saturation of the detector in its table?",
+            arc.ndd, untold, len(lines),
+        )  # fmt: skip
+
+
+def _elsewhere(lines: Lines, listed: LineList, arc: _Arc, search: SearchRange) -> str:
+    """Tell of a solution that is sure, if there is one beyond what was stated."""
+    low, high = search.centre
+    wider = SearchRange(
+        centre=(low - (high - low), high + (high - low)),
+        dispersion=(search.dispersion[0] / _WIDER, search.dispersion[1] * _WIDER),
+        directions=search.directions,
+    )
+    try:
+        found = identify(lines, listed, arc.length, wider)
+    except DoubtfulSolutionError:
+        return ""
+    middle = (arc.length - 1) / 2
+    return (
+        f". With {float(found.fit(middle)):.0f} Angstrom there and "
+        f"{abs(float(found.fit.slope(middle))):.3g} Angstrom/pixel "
+        f"{int(found.used.sum())} of {int(lines.good.sum())} lines agree, which is sure"
+    )
 
 
 def _search_range(arc: _Arc, settings: _Settings) -> SearchRange:

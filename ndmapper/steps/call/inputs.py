@@ -1,13 +1,15 @@
 """Hops 3 and 4: what a call names becomes files: inputs, and calibrations of each."""
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from astropy.nddata import NDData
+from astropy.table import Table
 
-from ndmapper.data import DataFile, DataFileList, FileName, FileSet
+from ndmapper.data import DataFile, DataFileList, FileName, FileSet, PlainFile
 from ndmapper.data.name_pattern import key_text, parse_pattern
 from ndmapper.data.planned import find_planned, open_planned
 from ndmapper.engines.base import Calibration
@@ -242,7 +244,7 @@ def _given(
     declaration: Declaration, name: str, value: Any, files: DataFileList
 ) -> list[Any]:
     if value is None or isinstance(
-        value, (str, FileName, os.PathLike, DataFile, FileSet)
+        value, (str, FileName, os.PathLike, DataFile, FileSet, Table)
     ):
         return [as_calibration(value, name, declaration.name)] * len(files)
     if isinstance(value, NDData) or not hasattr(value, "__iter__"):
@@ -264,11 +266,15 @@ def _given(
 
 
 def as_calibration(value: Any, name: str, step: str) -> Calibration:
-    """Turn the name of a calibration into a file or set; None stays None."""
+    """Turn a name, or a table in memory, into a file or set; None stays None."""
     if value is None or isinstance(value, DataFile | FileSet):
         return value
     if isinstance(value, (str, FileName, os.PathLike)):
         return open_planned(value) if parse_pattern(value) is None else FileSet(value)
+    if isinstance(value, Table):
+        text = io.StringIO()
+        value.write(text, format="ascii.ecsv")
+        return PlainFile(f"{name}.ecsv", content=text.getvalue().encode())
     msg = f"{step}: {name} must be a file or None, not a {type(value).__name__}"
     raise ParameterError(msg)
 

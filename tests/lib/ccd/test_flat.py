@@ -101,6 +101,15 @@ def test_make_flat_dead_pixel_is_flagged_and_harmless():
     assert (flat.flags[3, 4], flat.data[3, 4]) == (Flag.BAD, 1)
 
 
+def test_make_flat_spectral_refuses_several_slits():
+    light = np.where(np.arange(120) % 30 < 24, 5e3, 20.0)[:, None] * np.ones(200)
+    data = np.random.default_rng(8).poisson(light).astype(float)
+    ndd = NDLater(data, variance=np.maximum(data, 1.0), unit="electron")
+    files = DataFileList(data=[DataFile(data=[ndd])])
+    with pytest.raises(ParameterError, match="4 strips of light lie beside each other"):
+        FLAT(files, normalise="spectral")
+
+
 def test_make_flat_spectral_flags_what_is_beside_the_slit():
     rng = np.random.default_rng(42)
     light = np.where(abs(np.arange(80) - 40) < 25, 5000.0, 5.0)[:, None]

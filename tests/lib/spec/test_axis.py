@@ -1,5 +1,7 @@
 """Wavelengths as the world coordinates of spectra."""
 
+import pickle
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -121,3 +123,18 @@ def test_logarithms_and_units_that_are_none_are_refused():
     ndd.meta.update(CRVAL1=1.0, CDELT1=1.0, CRPIX1=1.0)
     with pytest.raises(ParameterError):
         wavelengths_of(ndd)
+
+
+def test_spectra_with_wavelengths_in_memory_are_pickled_for_workers():
+    values = np.sort(np.random.default_rng(1).uniform(4000, 5000, 50))
+    whole = with_wavelengths(NDLater(np.arange(50.0)), values, "air")
+    forms = (whole, values), (whole[3:20], values[3:20])
+    for ndd, truth in forms:
+        there = pickle.loads(pickle.dumps(ndd))
+        axis = wavelengths_of(there)
+        np.testing.assert_array_equal(axis.values, truth)
+        assert axis.medium == "air"
+        again = pickle.loads(pickle.dumps(there))
+        np.testing.assert_array_equal(wavelengths_of(again).values, truth)
+    file = pickle.loads(pickle.dumps(DataFile(data=[whole])))
+    np.testing.assert_array_equal(wavelengths_of(file[0]).values, values)

@@ -158,3 +158,72 @@ def test_errors_name_what_is_wrong(tmp_path):
     small.save()
     with pytest.raises(Exception, match="wavelengths has shape"):
         extracted(frame, slit, trace=trace, wavelengths=small)
+
+
+def test_traces_are_taken_as_product_file_or_table(tmp_path):
+    frame, _, slit, _ = night(tmp_path)
+    trace = trace_spectra(frame, spectrograph=slit.table, outdir=tmp_path)
+    forms = [trace, trace.filename, str(trace), trace.table()]
+    made = [np.array(extracted(frame, slit, trace=one)[0].data) for one in forms]
+    for other in made[1:]:
+        np.testing.assert_array_equal(other, made[0])
+
+
+def test_columns_at_the_end_of_the_slit_are_flagged_and_told(tmp_path, caplog):
+    slit = SlitSpectrograph(shape=(60, 200), trace_shift=8, slit=(10, 60))
+    scene = slit.science([SlitSource(row=13.5, flux=6000)], fwhm=4.0)
+    frame = DataFile(
+        tmp_path / "f.fits", data=[slit.observe(scene.light, seed=1)], mode="new"
+    )
+    frame.save()
+    trace = trace_spectra(frame, spectrograph=slit.table, outdir=tmp_path)
+    (one,) = extracted(frame, slit, trace=trace)
+    cut = scene.traces[0] - 2 < 9.5
+    flagged = np.asarray(one.flags) != 0
+    # But for columns within .1 pixel of that.
+    assert np.count_nonzero(flagged != cut) < 6
+    assert 0.1 < cut.mean() < 0.9
+    assert "at the end of the slit of" in caplog.text
+    pulls = (one.data - scene.spectra[0])[~flagged] / np.sqrt(one.variance[~flagged])
+    assert abs(np.mean(pulls)) < 0.4
+    assert np.mean(one.data[~flagged]) == pytest.approx(6000, rel=0.01)
+
+
+@pytest.mark.parametrize("method", ["optimal", "boxcar"])
+def test_objects_in_each_others_light(tmp_path, method):
+    slit = SlitSpectrograph(shape=(60, 300), trace_shift=4)
+    sources = [SlitSource(row=26, flux=6000), SlitSource(row=32, flux=1800)]
+    scene = slit.science(sources, fwhm=4.0, sky=10.0)
+    ndd = slit.observe(scene.light, seed=1)
+    ndd = ndd.replace(data=np.asarray(ndd.data) - 10)
+    frame = DataFile(tmp_path / "f.fits", data=[ndd], mode="new")
+    frame.save()
+    product = extracted(frame, slit, method=method)
+    assert len(product) == 2
+    for one, truth in zip(product, scene.spectra, strict=True):
+        assert not np.any(one.flags)
+        # 300 columns: the mean is known to .1 and .25 percent, and light of the
+        # neighbour is a percent in a column of the fainter one.
+        assert np.mean(one.data) == pytest.approx(np.mean(truth), rel=0.01)
+        pulls = (one.data - truth) / np.sqrt(one.variance)
+        assert np.std(pulls) == pytest.approx(1, abs=0.15)
+    table = trace_spectra(frame, spectrograph=slit.table, outdir=tmp_path).table()
+    table["trace"][1] = table["trace"][0]
+    with pytest.raises(ParameterError, match=r"nearer to another than 1.25 FWHM"):
+        extracted(frame, slit, trace=table)
+    table["trace"][1][1] += 20  # it crosses the other
+    crossing = extracted(frame, slit, trace=table)[0]
+    assert 0.3 < np.mean(np.asarray(crossing.flags) != 0) < 0.95
+
+
+def test_columns_with_a_saturated_pixel_are_flagged(tmp_path):
+    def change(ndd):
+        flags = np.zeros(ndd.shape, np.uint16)
+        flags[25, 60] = int(Flag.SATURATED)
+        ndd.flags = flags
+
+    frame, _, slit, _ = night(tmp_path, change=change)
+    for method in ("optimal", "boxcar"):
+        first = extracted(frame, slit, method=method)[0]
+        assert first.flags[60] == Flag.SATURATED
+        assert np.isfinite(first.data[60])

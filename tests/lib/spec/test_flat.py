@@ -193,6 +193,11 @@ def test_what_is_no_light_of_the_slit_is_refused(caplog):
     done = night.files([spec.apply_illumination(twilights[0][0], illumination=made)])
     with pytest.raises(ParameterError, match="by an illumination already"):
         night.make(done)
+    turned = Night(0.15, "y")
+    files = turned.divided_lamps()
+    del files[0][0].meta["DISPAXIS"]
+    with pytest.raises(ParameterError, match="nothing states its axis"):
+        MAKE(files)
     caplog.clear()
     night.make(night.lamps)
     assert "was not divided by a pixel flat" in caplog.text

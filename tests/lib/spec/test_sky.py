@@ -5,6 +5,7 @@ import pytest
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
+from ndmapper.lib.spec.axis import wavelengths_of
 from ndmapper.lib.spec.sky import measure_sky, subtract_sky
 
 ROWS, COLUMNS = 80, 300
@@ -120,3 +121,15 @@ def test_files_quality_numbers_and_record(tmp_path):
     numbers = done.record[-1]["qc"]
     assert 0.95 < numbers["sky_residual_over_noise"] < 1.05
     assert done.record[-1]["calibrations"]["wavelengths"]
+
+
+def test_messages_name_the_file(tmp_path, caplog):
+    frame, waves, *_ = night()
+    noisier = frame.replace(variance=np.asarray(frame.variance) * 0.3)
+    df = DataFile(tmp_path / "obj.fits", data=[noisier], mode="new")
+    df.save()
+    df = DataFile(tmp_path / "obj.fits")
+    subtract_sky(df[0], wavelengths=waves)
+    assert f"{tmp_path / 'obj.fits'}[1]: what the sky leaves is 1.8" in caplog.text
+    with pytest.raises(ParameterError, match=r"/obj\.fits\[1\] has no wavelengths"):
+        wavelengths_of(df[0][0])

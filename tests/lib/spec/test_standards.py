@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import Table
 
 from ndmapper.errors import MissingFileError, ParameterError
@@ -181,3 +182,17 @@ def test_extinction_of_a_real_site():
     curve = read_extinction(find_extinction("mtham"))
     assert curve.at(3400.0) == pytest.approx(0.745)
     assert 0.05 < curve.at(7000.0) < 0.15
+
+
+def test_columns_in_other_units_are_understood(tmp_path):
+    table = Table(
+        {
+            "wavelength": [400.0, 410.0, 420.0] * u.nm,
+            "magnitude": [12.0, 12.0, 12.0],
+            "width": [10.0, 10.0, 10.0] * u.nm,
+        }
+    )
+    table.write(tmp_path / "x.ecsv")
+    star = read_standard(tmp_path / "x.ecsv")
+    assert list(star.wavelengths) == pytest.approx([4000.0, 4100.0, 4200.0])
+    assert list(star.widths) == pytest.approx([100.0, 100.0, 100.0])

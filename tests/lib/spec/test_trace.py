@@ -6,7 +6,7 @@ import pytest
 from ndmapper.data import DataFile, Flag, PlainFile
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
-from ndmapper.lib.spec import trace_spectra
+from ndmapper.lib.spec import extract_spectra, trace_spectra
 from ndmapper.lib.spec.trace import read_traces
 
 SLIT = SlitSpectrograph(shape=(80, 240), trace_shift=5, slit=(4, 76))
@@ -129,3 +129,28 @@ def test_frames_that_are_none(tmp_path):
     )
     with pytest.raises(ParameterError, match="has no column 'object'; a table of"):
         traced(df, reference=PlainFile(tmp_path / "list.ecsv"))
+
+
+def test_positions_of_one_spectrum_are_refused(tmp_path):
+    df, _ = frame(tmp_path)
+    with pytest.raises(ParameterError, match=r"2 positions .* same spectrum.* 25\.0"):
+        traced(df, positions=[25, 25.4])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"columns": 120}, "traced in a frame of 120 columns, and this one has 240"),
+        ({"rows": 40}, "traced in a frame of 40 rows, and this one has 80"),
+        ({"object": 2}, "object 2 more than once"),
+        ({"trace": [np.nan, 0, 0, 0]}, "trace or the width of object 1 .* not a numb"),
+        ({"width": [-1.0, 0, 0]}, "FWHM of object 1 .* is -1 pixel"),
+    ],
+)
+def test_tables_of_other_frames_and_broken_ones_are_refused(tmp_path, change, match):
+    df, _ = frame(tmp_path)
+    table = traced(df).table()
+    for name, value in change.items():
+        table[name][0] = np.resize(value, table[name][0].shape)
+    with pytest.raises(ParameterError, match=match):
+        extract_spectra(df, trace=table, spectrograph=SLIT.table, outdir=tmp_path)

@@ -199,6 +199,44 @@ def test_airmass_of_the_header_where_it_cannot_be_computed(caplog):
         airmass_at_middle(flat(RA=None), LICK)
 
 
+@pytest.mark.parametrize("stated", [99.0, -999.0, 0.0, 0.5])
+def test_airmass_that_is_none_is_not_believed(stated, caplog):
+    found, source = airmass_at_middle(flat(AIRMASS=stated), LICK)
+    assert (found, source) == (pytest.approx(1.0013, abs=2e-4), "computed")
+    assert f"airmass of {stated:g}, which is none" in caplog.text
+    with pytest.raises(ParameterError, match="is not known"):
+        airmass_at_middle(flat(AIRMASS=stated, RA=None), LICK)
+
+
+def test_frame_of_rest_in_the_primary_header_counts():
+    df = flat(SPECSYS="BARYCENT")
+    df.save("x.fits")
+    for one in (df, DataFile("x.fits")):
+        with pytest.raises(ParameterError, match="BARYCENT"):
+            corrected(one)
+    assert corrected(flat(SPECSYS="TOPOCENT"))[0].meta["SPECSYS"] == "BARYCENT"
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ({"longitude": -121.6, "latitude": 95.0, "height": 1283.0}, "site"),
+        ({"longitude": -121.6, "latitude": 37.3}, "site"),
+        ({"longitude": "W121", "latitude": 37.3, "height": 1283.0}, "site"),
+        ("Lick", "site"),
+    ],
+)
+def test_a_wrong_site_is_an_error(site, message):
+    with pytest.raises(ParameterError, match=message):
+        corrected(flat(), spectrograph={"site": site})
+
+
+def test_a_telescope_in_the_centre_of_the_earth_is_an_error():
+    cards = {f"OBSGEO-{axis}": 0.0 for axis in "XYZ"}
+    with pytest.raises(ParameterError, match="inside the Earth"):
+        corrected(flat(**cards), spectrograph={})
+
+
 def test_a_star_below_the_horizon_is_an_error():
     with pytest.raises(ParameterError, match="from the zenith"):
         airmass_at_middle(flat(DEC="-80:00:00"), LICK)

@@ -11,9 +11,9 @@ from matplotlib.backend_bases import KeyEvent, MouseEvent
 from shared_arcs import gaussians, noisy
 
 from ndmapper.data import DataFile, Flag, NDLater
-from ndmapper.errors import ParameterError, StepError
+from ndmapper.errors import MissingFileError, ParameterError, StepError
 from ndmapper.lib import ccd
-from ndmapper.lib.spec import make_wavelengths
+from ndmapper.lib.spec import find_line_list, make_wavelengths
 from ndmapper.lib.spec.axis import medium_of
 from ndmapper.lib.spec.line_lists import join_lists, known_lists
 from ndmapper.numerics.air import air_to_vacuum
@@ -150,10 +150,55 @@ def test_bad_frames_are_errors(folder):
     DataFile("dark.fits", data=[ndd], mode="new").save()
     with pytest.raises(ParameterError, match="no line has a peak of more than 10"):
         solve("dark.fits")
+    assert Path(".ndmapper/figures/dark_wave.fits-failed-1.png").exists()
     ndd = NDLater(noise, flags=np.full(noise.shape, Flag.SATURATED, np.uint16))
     DataFile("burnt.fits", data=[ndd], mode="new").save()
     with pytest.raises(ParameterError, match=r"no pixel of .* is good"):
         solve("burnt.fits")
+
+
+def test_solution_beyond_the_range_is_told(folder, slit):
+    stated = {"wavelength_range": [4900.0, 8000.0], "dispersion": 3.1}
+    with pytest.raises(ParameterError, match=r"With 6500 .* and 1\.52 .*which is sure"):
+        solve(write_arc(slit), spectrograph=stated)
+
+
+def test_saturated_lines_without_flags_are_told_and_not_used(folder, slit, caplog):
+    many = SimpleNamespace(data=np.minimum(10 * slit.data, 6e4))
+    many.variance = 100 * slit.variance
+    table = solve(write_arc(many), slit_order=0)[0].tables["ARCLINES"]
+    assert "lines have flat tops" in caplog.text
+    peaks = slit.data[MIDDLE][np.rint(table["pixel"]).astype(int)]
+    used = np.asarray(table["used"])
+    assert used.sum() >= 6
+    assert np.max(10 * peaks[used]) < 6e4
+
+
+def test_several_slits_are_refused(folder, slit):
+    lit = (np.arange(NY) % 12 < 8)[:, None]
+    many = SimpleNamespace(data=np.where(lit, slit.data, 20), variance=slit.variance)
+    with pytest.raises(ParameterError, match="5 strips of light lie beside each other"):
+        solve(write_arc(many))
+    # One of them, by its rows.
+    one = {"slit": [25, 32]}
+    done = solve(write_arc(many, "one.fits"), slit_order=0, spectrograph=one)
+    assert done.record[-1]["qc"]["lines[1]"] >= 20
+
+
+def test_line_list_of_a_folder(folder, slit):
+    Path("lists").mkdir()
+    known = join_lists(LINES, "air").wavelengths
+    own = Table({"wavelength": known}, meta={"medium": "air"})
+    own.write("lists/MyLamp.ecsv")
+    found = find_line_list("mylamp", "lists")
+    assert found == Path("lists/MyLamp.ecsv")
+    done = solve(write_arc(slit), lines=[], line_list=str(found), slit_order=0)
+    assert done.record[-1]["qc"]["lines[1]"] >= 20
+    assert find_line_list("hg").name == "Hg.ecsv"
+    with pytest.raises(ParameterError, match="no line list 'Neon' in lists; there are"):
+        find_line_list("Neon", "lists")
+    with pytest.raises(MissingFileError, match="is no folder"):
+        find_line_list("Neon", "nowhere")
 
 
 def test_lists_of_the_package():
