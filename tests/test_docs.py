@@ -39,6 +39,8 @@ PUBLIC = (
     "ndmapper.lib.image",
     "ndmapper.lib.spec",
     "ndmapper.lib.muse",
+    "ndmapper.lib.muse.musereduce",
+    "ndmapper.lib.muse.pymusepipe",
     "ndmapper.lib.muse.recipes",
     "ndmapper.lib.simulate",
     "ndmapper.log",

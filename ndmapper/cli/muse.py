@@ -1,6 +1,7 @@
 """``ndmapper muse``: reduce nights of MUSE."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def _run(args: argparse.Namespace) -> int:
     words: dict[str, Any] = {"dry_run": args.dry_run}
     if args.workers is not None:
         words["workers"] = args.workers
+        chosen = dataclasses.replace(chosen, workers=args.workers)
     with config.using(**words):
         made = reduce_muse(
             chosen, args.ob, only=args.only, start=args.start, stop=args.stop

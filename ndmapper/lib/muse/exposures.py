@@ -30,9 +30,9 @@ def pointing_name(ra: float, dec: float, exptime: float) -> str:
         RADEC_EXPTIME: right ascension (hhmmss) and declination (ddmmss) with its sign,
         without decimals, and the seconds in four digits, as MUSEreduce names it.
     """
-    # A thousandth of a second of arc less than a whole one is a whole one.
-    hours = Angle(ra + 1e-7, "deg").hms
-    degrees = Angle(abs(dec) + 1e-7, "deg").dms
+    # A microsecond of arc less than a whole one is a whole one.
+    hours = Angle(ra + 1e-9, "deg").hms
+    degrees = Angle(abs(dec) + 1e-9, "deg").dms
     sign = "-" if dec < 0 else "+"
     first = "".join(f"{int(part):02d}" for part in hours)
     second = "".join(f"{int(part):02d}" for part in degrees)

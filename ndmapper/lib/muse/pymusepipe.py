@@ -65,10 +65,12 @@ class MusePipe:
     rc_filename, cal_filename : str, path or None
         Files with a key and its value in each line: where static calibrations and data
         are, and the names of static calibrations. Without the first, ``~/.musepiperc``.
-    logfile, log_filename : str or None
+    logfile : str or None
         The log in the folder ``Log``, which is a shell script of all commands.
     fakemode : bool
         Show and log what would be run, and run nothing.
+    log_filename : str or None
+        The same as `logfile`.
     overwrite_astropy_table, overwrite_astropy_tables : bool
         Write tables of products anew, instead of adding rows.
     filter_list : str
@@ -216,60 +218,210 @@ class MusePipe:
     run_phangs_recipes = run_all_recipes
 
     def run_bias(self, tpl: str = "ALL") -> Any:
-        """Make master biases, of all templates or one."""
+        """
+        Make master biases, of all templates or one.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("bias", tpl)
 
     def run_dark(self, tpl: str = "ALL") -> Any:
-        """Make master darks, and apply them from now on."""
+        """
+        Make master darks, and apply them from now on.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         without = tuple(name for name in self.config.without if name != "dark")
         self._change(without=without)
         return self._run("dark", tpl)
 
     def run_flat(self, tpl: str = "ALL") -> Any:
-        """Make master flats, and trace slices."""
+        """
+        Make master flats, and trace slices.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("flat", tpl)
 
     def run_wave(self, tpl: str = "ALL") -> Any:
-        """Find wavelengths."""
+        """
+        Find wavelengths.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("wavecal", tpl)
 
     def run_lsf(self, tpl: str = "ALL") -> Any:
-        """Measure line spread functions."""
+        """
+        Measure line spread functions.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("lsf", tpl)
 
     def run_twilight(self, tpl: str = "ALL", illum: bool = True) -> Any:
-        """Combine twilight flats."""
+        """
+        Combine twilight flats.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+        illum : bool
+            Whether illumination flats are used.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         self._use_illum(illum)
         return self._run("twilight", tpl)
 
     def run_scibasic_all(self, tpl: str = "ALL", illum: bool = True) -> Any:
-        """Make pixel tables of all exposures of the object."""
+        """
+        Make pixel tables of all exposures of the object.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+        illum : bool
+            Whether illumination flats are used.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         self._use_illum(illum)
         return self._run("scibasic", tpl)
 
     run_scibasic = run_scibasic_all
 
     def run_standard(self, tpl: str = "ALL") -> Any:
-        """Find the response from standard stars."""
+        """
+        Find the response from standard stars.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("standard", tpl)
 
     def run_sky(self, tpl: str = "ALL", fraction: float = 0.8) -> Any:
-        """Find the sky in exposures of an empty field."""
+        """
+        Find the sky in exposures of an empty field.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+        fraction : float
+            Part of the field that is sky.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         self._set("create_sky", fraction=fraction)
         return self._run("sky", tpl)
 
     def run_prep_align(self, tpl: str = "ALL") -> Any:
-        """Make cubes and images of exposures at the places that headers say."""
+        """
+        Make cubes and images of exposures at the places that headers say.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("scipost", tpl)
 
     def run_align_bypointing(self, tpl: str = "ALL") -> Any:
-        """Find the offsets of all exposures."""
+        """
+        Find the offsets of all exposures.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("align", tpl)
 
     run_align_bydataset = run_align_bypointing
 
     def run_align_bygroup(self, tpl: str = "ALL") -> Any:
-        """Find the offsets of the exposures of each template by themselves."""
+        """
+        Find the offsets of the exposures of each template by themselves.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         made = {}
         for name, exposures in self._by_template(tpl).items():
             if len(exposures) < 2:
@@ -353,11 +505,30 @@ class MusePipe:
     run_scipost_perexpo = run_scipost
 
     def run_scipost_sky(self, tpl: str = "ALL") -> Any:
-        """Make a cube of each exposure of the sky, with its sky."""
+        """
+        Make a cube of each exposure of the sky, with its sky.
+
+        Parameters
+        ----------
+        tpl : str
+            Start of a template (TPL START), or ``'ALL'``.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self.run_scipost("SKY", tpl, offset_list=False, skymethod="none")
 
     def run_combine_pointing(self) -> Any:
-        """Combine all exposures to a cube."""
+        """
+        Combine all exposures to a cube.
+
+        Returns
+        -------
+        object
+            What was made, or in a fake run would be.
+        """
         return self._run("combine", "ALL")
 
     run_combine_dataset = run_combine_pointing

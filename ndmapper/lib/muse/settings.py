@@ -159,8 +159,8 @@ class MuseConfig:
     edited_sofs: tuple[str, ...] = ()
     prefer: Literal["raw", "masters"] | None = None
     modified_sky: bool = False
-    lists: Literal["read", "write"] | None = None
     fixed: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    lists: Literal["read", "write"] | None = None
     clean: tuple[str, ...] = ()
     workers: int | str | None = None
     steps: Mapping[str, Mapping[str, Any]] = field(

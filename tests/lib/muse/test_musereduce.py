@@ -245,7 +245,7 @@ def test_statics_of_the_newest_kit(folder):
 @pytest.mark.parametrize(
     ("section", "key", "value", "words"),
     [
-        ("global", "n_cpu", 2, "unknown key 'n_cpu' in 'global'; did you mean 'n_CPU'"),
+        ("global", "n_cpu", 2, r"key .n_cpu. in .global.; did you mean .n_CPU."),
         ("globals", "mode", "x", r"'globals', which is no section"),
         ("global", "mode", "WFM", r"global.mode is 'WFM'; expected one of WFM-NOAO, "),
         ("global", "n_CPU", "2", r"global.n_CPU is '2'; expected int"),
