@@ -229,9 +229,10 @@ def test_kast_deleted_product_is_made_again_and_nothing_else(
 
 # What depends on the bias: itself, and all that follows from what it is subtracted of.
 DEPENDENT = {
-    "b21_bias.fits", "b11_flat.fits", "b1_arc.fits", "b24_standard.fits",
-    "sxfgvbtob24_trace.ecsv", "sxfgvbtob27_trace.ecsv", "kesxfgvbtob27.fits",
-    "vkesxfgvbtob27.fits", "vkesxfgvbtob27_table.ecsv",
+    "b21_bias.fits", "b11_flat.fits", "b11_slit.fits", "b1_arc.fits",
+    "b24_standard.fits",
+    "sixfgvbtob24_trace.ecsv", "sixfgvbtob27_trace.ecsv", "kesixfgvbtob27.fits",
+    "vkesixfgvbtob27.fits", "vkesixfgvbtob27_table.ecsv",
 }  # fmt: skip
 DEPENDENT |= {
     f"{prefix}tob{number}.fits"
@@ -241,8 +242,9 @@ DEPENDENT |= {
 DEPENDENT |= {
     f"{prefix}gvbtob{number}.fits"
     for number in (24, 27)
-    for prefix in ("f", "xf", "sxf", "esxf")
+    for prefix in ("f", "xf", "ixf", "sixf", "esixf")
 }
+DEPENDENT |= {f"fgvbtob{number}.fits" for number in (11, 12, 13)}
 
 
 @pytest.fixture
