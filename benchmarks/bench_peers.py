@@ -512,11 +512,11 @@ def kast(products: Path, pypeit: Path) -> None:
     use = (columns >= 500) & (columns < 2044) & (other["BOX_NPIX"] > 6.9)
     use &= ~((columns >= 1010) & (columns <= 1040)) & (other["OPT_COUNTS_SIG"] > 0)
     scale = 1.2 / np.where(columns < 1024, 1.2, 1.237)
-    frame = products / "sxfgvbtob27.fits"
+    frame = products / "sixfgvbtob27.fits"
     with fits.open(frame) as hdus:
         data, variance = hdus["SCI"].data, hdus["VAR"].data
         flags = hdus["DQ"].data
-    trace = products / "sxfgvbtob27_trace.ecsv"
+    trace = products / "sixfgvbtob27_trace.ecsv"
     place = np.polynomial.legendre.legval(
         np.linspace(-1, 1, 2048), Table.read(trace)["trace"][0]
     )
