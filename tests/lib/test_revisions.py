@@ -34,6 +34,7 @@ from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.lib import ccd, combine, cosmetics, image, spec
 from ndmapper.lib.calibrator import calibrate_image
 from ndmapper.lib.muse import offsets
+from ndmapper.lib.muse import sky as sky_steps
 
 STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
@@ -758,8 +759,55 @@ def offsets_of_exposures(folder):
     yield PlainFile("numbers.ecsv")
 
 
+def sky_of_muse(name, tables):
+    """Write a sky of MUSE, with what tells its exposure."""
+    df = DataFile(name, mode="new")
+    df.meta["DATE-OBS"], df.meta["MJD-OBS"] = "2016-01-01T02:00:00", 57388.0833
+    for extension, columns in tables.items():
+        df.tables[extension] = Table(columns)
+    df.save()
+    return DataFile(name)
+
+
+def continuum_of_muse(name="c.fits"):
+    wave = np.arange(4800.0, 9300.0, 500.0)
+    return sky_of_muse(name, {"CONTINUUM": {"lambda": wave, "flux": 10 + wave // 1000}})
+
+
+def only_table(df):
+    """Give the table of a file as one by itself, of which the numbers are told."""
+    (table,) = df.tables.values()
+    Table(table).write("only.ecsv")
+    return PlainFile("only.ecsv")
+
+
+def no_continuum(folder):
+    yield only_table(sky_steps.zero_continuum(continuum_of_muse()))
+
+
+def lines_of_atmosphere(folder):
+    names = ["O2 b", "OH 8-3", "Na I", "OH 7-2"]
+    lines = {"name": names, "lambda": [8630.0, 7316.0, 5890.0, 6864.0],
+             "flux": [1.0, 2.0, 3.0, 4.0]}  # fmt: skip
+    df = sky_of_muse("l.fits", {"LINES": lines})
+    yield only_table(sky_steps.keep_atmospheric_lines(df))
+
+
+def normalised_continuum(folder):
+    offset = {"RA_OFFSET": [0.0], "DEC_OFFSET": [0.0], "MJD_OBS": [57388.0833],
+              "DATE_OBS": ["2016-01-01T02:00:00"], "BACKGROUND": [1.5]}  # fmt: skip
+    made = sky_steps.normalise_sky_continuum(
+        continuum_of_muse(), exposure=continuum_of_muse("e.fits"),
+        offsets=sky_of_muse("o.fits", {"OFFSET_LIST": offset}),
+    )  # fmt: skip
+    yield only_table(made)
+
+
 CASES = {
     "muse.offsets.measure_offsets": offsets_of_exposures,
+    "muse.sky.keep_atmospheric_lines": lines_of_atmosphere,
+    "muse.sky.normalise_sky_continuum": normalised_continuum,
+    "muse.sky.zero_continuum": no_continuum,
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
     "ccd.apply_flat": flat,

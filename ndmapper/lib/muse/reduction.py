@@ -1,6 +1,5 @@
 """Reducing nights of MUSE, from raw frames to combined cubes."""
 
-import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from ndmapper.lib.muse.musereduce_config import read_config
 from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
 from ndmapper.lib.muse.night import MuseNight
 from ndmapper.lib.muse.settings import MuseConfig
+from ndmapper.lib.muse.sky import create_modified_sky
 from ndmapper.lib.muse.sofs import sof_of_user, write_sof
 from ndmapper.steps import Step
 
@@ -594,8 +594,10 @@ class _Block:
     def _find_sky(self, table: Any, **words: Any) -> Any:
         """Find the sky in a pixel table, if wanted without lines of the target."""
         if self.config.modified_sky and "sky" not in self.whole.replace:
-            modified = partial(_modified_sky(), night=self.night)
-            return modified(self.night.of(table, recipes.create_sky), **words)
+            words = {**self.night.parameters.get("create_sky", {}), **words}
+            return create_modified_sky(
+                self.night.of(table, recipes.create_sky), **words
+            )
         return self.whole.call("sky", recipes.create_sky, table, **words)
 
     @property
@@ -752,19 +754,6 @@ def _products_of(kind: str, label: str) -> list[str]:
         if other != kind
     )
     return [label, *further]
-
-
-def _modified_sky() -> Callable[..., Any]:
-    """Give the step that leaves lines of the target out of the sky."""
-    name = "ndmapper.lib.muse.sky"
-    if importlib.util.find_spec(name) is None:
-        msg = (
-            "the modified subtraction of the sky (modified_sky) is not part of this "
-            "version; give a step of your own with replace={'sky': ...}"
-        )
-        raise ParameterError(msg)
-    found: Callable[..., Any] = importlib.import_module(name).create_modified_sky
-    return found
 
 
 def _only(made: Mapping[str, Any]) -> Any:
