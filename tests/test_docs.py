@@ -42,6 +42,8 @@ PUBLIC = (
     "ndmapper.lib.muse.musereduce",
     "ndmapper.lib.muse.pymusepipe",
     "ndmapper.lib.muse.recipes",
+    "ndmapper.lib.muse.offsets",
+    "ndmapper.lib.muse.sky",
     "ndmapper.lib.simulate",
     "ndmapper.log",
     "ndmapper.parallel",

@@ -38,7 +38,7 @@ _NO_EFFECT = {
     "domerge": "each IFU is a file by itself, which recipes take as they take one file",
     "strong_checkmode": "biases and darks do not depend on the mode",
     "nochecksum": "checksums of files are always checked",
-    "vsystemic": "images of a narrow band are made by ndmapper.lib.muse.offsets",
+    "vsystemic": "images for alignment are those of a filter",
     "init_raw_table": "raw frames are sorted where they are needed",
     "update_astropy_table": "rows of new products are always added",
     "suffix_prealign": "images for alignment are those of scipost",
