@@ -31,6 +31,7 @@ from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.lib import ccd, combine, cosmetics, image, spec
 from ndmapper.lib.calibrator import calibrate_image
 from ndmapper.lib.muse import offsets
+from ndmapper.lib.muse import sky as muse_sky
 
 STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
@@ -727,7 +728,39 @@ def offsets_of_exposures(folder):
     yield PlainFile("numbers.ecsv")
 
 
+def sky_table(path, columns):
+    df = DataFile(path, mode="new", data=[])
+    df.meta["DATE-OBS"], df.meta["MJD-OBS"] = "2020-01-01T00:00:00.000", 58849.0
+    df.tables["T"] = Table(columns)
+    df.save()
+    return path
+
+
+def changed_sky_table(step, column, **words):
+    """Give the step of a table, and write what it makes of a column."""
+
+    def run(folder):
+        waves = 5000.0 + 100 * np.arange(6)
+        names = ["OH 1", "O2 2", "Na", "OH 3", "OI", "O2 4"]
+        flux = 10.0 + np.arange(6)
+        name = sky_table("x.fits", {"name": names, "lambda": waves, "flux": flux})
+        row = {"RA_OFFSET": [0.0], "DEC_OFFSET": [0.0], "MJD_OBS": [58849.0]}
+        sky_table("offsets.fits", row | {"BACKGROUND": [2.5]})
+        made = getattr(muse_sky, step)(name, **words)
+        Table({"v": np.asarray(made.tables["T"][column])}).write("v.ecsv")
+        yield PlainFile("v.ecsv")
+
+    return run
+
+
 CASES = {
+    "muse.sky.keep_atmospheric_lines": changed_sky_table(
+        "keep_atmospheric_lines", "lambda"
+    ),
+    "muse.sky.normalise_sky_continuum": changed_sky_table(
+        "normalise_sky_continuum", "flux", exposure="x.fits", offsets="offsets.fits"
+    ),
+    "muse.sky.zero_continuum": changed_sky_table("zero_continuum", "flux"),
     "muse.offsets.measure_offsets": offsets_of_exposures,
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,

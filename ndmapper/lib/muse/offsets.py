@@ -415,7 +415,7 @@ def _one(
         measured = _with_blur(registration, measured)
     cross = (row.east - start.east, row.north - start.north)
     line = None
-    if itself:
+    if itself and factor is not None:
         row = row.bright(1.0, 0.0, (0.0, 0.0), valid=1.0, scatter=0.0)
     elif factor is not None:
         line, valid = _brightness(registration, measured, options, factor, image)
