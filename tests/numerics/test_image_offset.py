@@ -168,7 +168,8 @@ def test_flux_and_background_whatever_the_seeing(seed):
     ours = compared.image_at(sigma=np.sqrt(sigma**2 + max(0, -found.blur)))
     chunks = measure_chunks(ours.values, theirs, known & ours.good)
     line = fit_flux_line(chunks)
-    assert chunks.valid > 0.9
+    # All but a row and a column of chunks at the edge, where smoothing lacks pixels.
+    assert chunks.valid == pytest.approx((13 / 14) ** 2)
     assert 1 / line.slope == pytest.approx(scale, rel=0.01)
     # The noise of a pixel is 3; medians of what is skewed lie a little off.
     assert line.background == pytest.approx(-level, abs=0.3)

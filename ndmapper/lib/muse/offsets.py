@@ -201,8 +201,8 @@ def _image(df: DataFile, what: str) -> _Image:
     if len(df) != 1 or len(df[0].shape) != 2:
         shapes = [tuple(ndd.shape) for ndd in df]
         msg = (
-            f"the {what} {name} has arrays of shape {shapes}, and one image is needed: "
-            "an IMAGE_FOV, or what line_image makes of a cube"
+            f"the {what} {name} has arrays of shape {shapes}, and one image is needed, "
+            "such as an IMAGE_FOV"
         )
         raise ParameterError(msg)
     ndd: NDLater = df[0]

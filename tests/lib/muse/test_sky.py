@@ -107,5 +107,5 @@ def test_factors_that_the_recipe_does_not_make_are_missed():
     assert asked["autocalib"] == "deepfield"
     assert asked["crsigma"] == 5.0
     made = []
-    with pytest.raises(StepError, match="SKY_MASK must say"):
+    with pytest.raises(StepError, match="SKY_MASK must tell"):
         sky.autocalibration_factors("x", step=step)
