@@ -244,7 +244,8 @@ def best_order(
     Fit with the order that predicts lines best that were left out.
 
     A higher order is taken where it predicts them better by a tenth. The worst quarter
-    counts for little, so that outliers do not decide.
+    counts for little, so that outliers do not decide; so the error on the whole domain
+    counts as well, of which a high order knows little where there are few lines.
 
     Raises
     ------
@@ -252,6 +253,7 @@ def best_order(
         If there are too few lines for the lowest order.
     """
     best, least = None, np.inf
+    everywhere = np.linspace(*domain, 100)
     for order in orders:
         if best is not None and order > 3 and len(pixel) < 2 * order + 3:
             break
@@ -265,7 +267,8 @@ def best_order(
             break
         missed = fit.left_out**2
         most = 9 * float(np.quantile(missed, 0.75))
-        measure = float(np.sqrt(np.mean(np.minimum(missed, most))))
+        missed = np.minimum(missed, most)
+        measure = float(np.sqrt(np.mean(missed) + np.mean(fit.variance(everywhere))))
         if measure < 0.9 * least:
             best, least = fit, measure
     assert best is not None

@@ -55,6 +55,11 @@ _WINDOW = (2.5, 8.0)
 """Distances from an object at which its background is, by default [FWHM]."""
 _ROUNDS = 3
 """So often objects are extracted without the light of those near them."""
+_JOINT = 4.5
+"""
+They are where they are nearer to each other [FWHM]. Farther away there is less light of
+another than its profile may be wrong by.
+"""
 _APART = 1.25
 """Columns where objects are nearer to each other are flagged [FWHM]."""
 _SAME = 0.5
@@ -239,12 +244,13 @@ class _Extraction:
 
     def _near(self, number: int, places: dict[int, Array]) -> list[int]:
         """Tell which of the others have light in the window of an object."""
-        reach = self._reach(number)
+        reach, fwhm = self._reach(number), self._fwhm(dict(self.traces)[number])
         return [
             other
-            for other, place in places.items()
+            for other, one in self.traces
             if other != number
-            and np.min(np.abs(place - places[number])) < reach + self._reach(other)
+            and np.min(np.abs(places[other] - places[number]))
+            < min(reach + self._reach(other), _JOINT * max(fwhm, self._fwhm(one)))
         ]
 
     def _light(self, spectrum: ExtractedSpectrum, place: Array) -> ObjectLight:
