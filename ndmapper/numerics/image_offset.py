@@ -590,7 +590,7 @@ class _Fit:
         rows, columns = (
             np.rint(at / self.step).astype(np.intp) for at in (self.y, self.x)
         )
-        image = np.zeros((rows.max() + 1, columns.max() + 1))
+        image = np.zeros((int(np.max(rows)) + 1, int(np.max(columns)) + 1))
         sigma = np.sqrt(2) * width / self.step
         smooth = np.empty_like(pushed)
         for n in range(pushed.shape[1]):

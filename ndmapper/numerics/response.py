@@ -362,7 +362,9 @@ class _Data:
             edge = run // 3
             found += [
                 (float(places[n + edge]), float(places[n + run - 1 - edge]), by)
-                for n, by in zip(np.flatnonzero(far), middle[far].tolist(), strict=True)
+                for n, by in zip(
+                    np.flatnonzero(far).tolist(), middle[far].tolist(), strict=True
+                )
             ]
         return found
 
@@ -392,7 +394,7 @@ def _gaps(found: Response, centres: Array) -> list[tuple[float, float, float]]:
     wide = (sizes > _WIDE * np.median(sizes)) & (change > _STEEP)
     return [
         (float(places[n]), float(places[n + 1]), float(change[n]))
-        for n in np.flatnonzero(wide)
+        for n in np.flatnonzero(wide).tolist()
     ]
 
 

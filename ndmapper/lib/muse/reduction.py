@@ -21,7 +21,7 @@ from ndmapper.errors import (
 from ndmapper.instruments import load
 from ndmapper.lib.muse import recipes
 from ndmapper.lib.muse.cleaning import clean_up
-from ndmapper.lib.muse.layouts import check_layout
+from ndmapper.lib.muse.layouts import check_layout, plain_name
 from ndmapper.lib.muse.musereduce_config import read_config
 from ndmapper.lib.muse.musereduce_lists import read_lists, write_lists
 from ndmapper.lib.muse.night import MuseNight
@@ -270,6 +270,16 @@ class MuseReduction:
         table = self.night.table
         rows = table[table["class"] == "object"]
         known = list(dict.fromkeys(str(name) for name in rows["ob"]))
+        folders: dict[str, str] = {}
+        for name in known:
+            other = folders.setdefault(plain_name(name), name)
+            if other != name:
+                msg = (
+                    f"the observation blocks {other!r} and {name!r} would have the same "
+                    f"folder, {plain_name(name)}; give one of them another name in the "
+                    "column 'ob' of a table of raw frames (table)"
+                )
+                raise ParameterError(msg)
         given = [wanted] if isinstance(wanted, str) else wanted
         names = list(given or self.config.obs or known)
         for name in names:

@@ -216,6 +216,17 @@ def test_other_blocks_go_on_when_one_fails(muse_night, folder):
     assert read_toml(path).folder_of("../Other OB/2") == "_Other_OB_2"
 
 
+def test_blocks_whose_folders_would_be_the_same_are_refused(muse_night, folder):
+    shutil.copytree(muse_night, "night")
+    for n, name in ((1, "A/B"), (2, "A B")):
+        df = DataFile(f"night/raw/MUSE.SIM_OBJECT0{n}.fits", mode="update")
+        df.meta["HIERARCH ESO OBS NAME"] = name
+        df.save()
+    with pytest.raises(ParameterError, match=r"'A/B' and 'A B'.*same folder, A_B"):
+        reduce_muse(write_config(folder / "night"), stop="bias")
+    assert not list(Path("reduced").glob("*.fits"))
+
+
 @pytest.mark.parametrize(
     ("words", "steps"),
     [
