@@ -275,8 +275,8 @@ class MuseReduction:
             other = folders.setdefault(plain_name(name), name)
             if other != name:
                 msg = (
-                    f"the observation blocks {other!r} and {name!r} would have the same "
-                    f"folder, {plain_name(name)}; give one of them another name in the "
+                    f"the observation blocks {other!r} and {name!r} would have the "
+                    f"same folder, {plain_name(name)}; give one of them another name in the "
                     "column 'ob' of a table of raw frames (table)"
                 )
                 raise ParameterError(msg)
