@@ -276,8 +276,8 @@ class MuseReduction:
             if other != name:
                 msg = (
                     f"the observation blocks {other!r} and {name!r} would have the "
-                    f"same folder, {plain_name(name)}; give one of them another name in the "
-                    "column 'ob' of a table of raw frames (table)"
+                    f"same folder, {plain_name(name)}; give one of them another name "
+                    "in the column 'ob' of a table of raw frames (table)"
                 )
                 raise ParameterError(msg)
         given = [wanted] if isinstance(wanted, str) else wanted
