@@ -16,7 +16,7 @@ from ndmapper.calibrations.provenance import answer_of
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
-from ndmapper.errors import ParameterError, did_you_mean
+from ndmapper.errors import MissingCalibrationError, ParameterError, did_you_mean
 from ndmapper.instruments import load
 from ndmapper.lib.muse.exposures import add_identifiers
 from ndmapper.lib.muse.statics import STATIC_TAGS, find_statics, static_folder
@@ -125,6 +125,9 @@ class MuseNight:
         self.table = survey(self.raw, "muse", known=table)
         if mode is not None:
             self.table = _of_mode(self.table, mode)
+        if not len(self.table) or "time" not in self.table.colnames:
+            msg = f"there is no raw frame of MUSE in {self.raw}"
+            raise ParameterError(msg)
         add_identifiers(self.table)
         for row in self.table:
             if str(row["why"]).startswith("cannot be read"):
@@ -348,6 +351,10 @@ class MuseNight:
             What the step gives.
         """
         words = {**self.parameters.get(step.name, {}), **parameters}
+        for tag, (kind, _) in STATIC_TAGS.items():
+            needed = kind in step.declaration.cals and kind not in _BY_DATE
+            if needed and kind not in {*step.declaration.optional, *words}:
+                self._check_static(step.name, kind, tag)
         return step(self.of(files, step), **words)
 
     def _static_of(self, file: DataFile | FileSet) -> dict[str, DataFile]:
@@ -379,6 +386,15 @@ class MuseNight:
             return self._fixed[kind]
         paths = self._statics.get(kind)
         return DataFile(paths[-1]) if paths else None
+
+    def _check_static(self, step: str, kind: str, tag: str) -> None:
+        """Refuse to go without a static calibration that a recipe needs."""
+        if kind not in self._statics and kind not in self.without:
+            msg = (
+                f"{step} needs the static calibration {tag}, and there is none in "
+                f"{self._static}; put it there, or give {kind}=<file>"
+            )
+            raise MissingCalibrationError(msg)
 
     def make(
         self, kind: str, step: Callable[..., Any], files: Any = None, **parameters: Any

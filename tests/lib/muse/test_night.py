@@ -232,3 +232,23 @@ def test_association_files_of_the_archive_count_first(frames, folder):
     assert sorted(len(files) for files in groups.values()) == [2, 3]
     flats = night.cals["associations"]["MUSE.SIM_FLAT01.fits"]
     assert len(groups[flats["bias"]]) == 2
+
+
+def test_static_calibration_that_is_missing_is_named(frames, folder):
+    shutil.copytree(frames / "static", "static")
+    Path("static/extinct_table.fits").unlink()
+    night = MuseNight(frames / "raw", "static", frames / "masters")
+    (star,) = night.files("standard")
+    with pytest.raises(
+        MissingCalibrationError, match=r"standard needs .* EXTINCT_TABLE, .*in static;"
+    ):
+        night.run(muse.standard, star)
+    with config.using(dry_run=True):
+        given = frames / "static" / "extinct_table.fits"
+        assert night.run(muse.standard, star, extinction=given)
+
+
+def test_folder_without_raw_frames(frames, folder):
+    Path("raw").mkdir()
+    with pytest.raises(ParameterError, match="no raw frame of MUSE in raw"):
+        MuseNight("raw", frames / "static")
