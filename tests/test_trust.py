@@ -15,6 +15,7 @@ from ndmapper.testing.archives import LoopbackArchives
 PROGRAMS = {
     "esorex": "./evil",
     "esorex_plugins": "/tmp/evil",
+    "esorex_prefix": "./evil",
     "iraf_python": "./evil",
     "iraf_setup": "evil.cl",
     "cluster": "tcp://evil.example:8786",
