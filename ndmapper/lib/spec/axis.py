@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 
-from ndmapper.data import NDLater
+from ndmapper.data import DataFile, NDLater
 from ndmapper.data.spectral_axis import spectral_type, spectral_wcs
 from ndmapper.errors import ParameterError, ShapeError
-from ndmapper.lib.alike import called
+from ndmapper.lib.alike import called, check_shape
 from ndmapper.lib.flagging import good_pixels
 from ndmapper.lib.spectrograph import Spectrograph
 
@@ -19,6 +19,7 @@ __all__ = [
     "WAVETYPE",
     "Medium",
     "WavelengthAxis",
+    "counterpart",
     "medium_of",
     "turned_wavelengths",
     "wavelengths_of",
@@ -147,6 +148,29 @@ def with_wavelengths(
     copied = ndd.copy()
     copied.wcs = spectral_wcs(values, word_of(medium), "Angstrom")
     return copied
+
+
+def counterpart(wavelengths: DataFile, ndd: NDLater) -> NDLater:
+    """
+    Find the image of wavelengths of an extension: of the same name, or the only one.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    ShapeError
+        If it has another shape.
+    """
+    for one in wavelengths:
+        if one.ident == ndd.ident or len(wavelengths) == 1:
+            check_shape(ndd, one, "wavelengths")
+            found: NDLater = one
+            return found
+    msg = (
+        f"{wavelengths} has no extension {ndd.ident!r}, and its extensions are "
+        f"{wavelengths.idents}; give the wavelengths of this frame"
+    )
+    raise ParameterError(msg)
 
 
 def turned_wavelengths(

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from ndmapper.data import DataFile, Flag, NDLater
 from ndmapper.errors import ParameterError
-from ndmapper.lib.alike import check_shape
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, union_along
 from ndmapper.lib.spec.axis import (
     Medium,
     WavelengthAxis,
+    counterpart,
     medium_of,
     turned_wavelengths,
     wavelengths_of,
@@ -173,7 +173,7 @@ def extract_spectra(
             profile=profile, background=background, windows=windows, sigma=sigma,
             share=float(ndd.meta.get("SKYSHARE", 0.0)),
         )  # fmt: skip
-        waves = None if wavelengths is None else _counterpart(wavelengths, ndd)
+        waves = None if wavelengths is None else counterpart(wavelengths, ndd)
         rectified = _of_rectified(ndd, frame)
         extracted = how.extract()
         for number, one in traces:
@@ -369,17 +369,6 @@ class _Extraction:
             )
             raise ParameterError(msg)
         return found
-
-
-def _counterpart(wavelengths: DataFile, ndd: NDLater) -> NDLater:
-    """Find the wavelengths of an extension: of the same name, or the only ones."""
-    for one in wavelengths:
-        if one.ident == ndd.ident or len(wavelengths) == 1:
-            check_shape(ndd, one, "wavelengths")
-            found: NDLater = one
-            return found
-    msg = f"{wavelengths} has no extension {ndd.ident!r}"
-    raise ParameterError(msg)
 
 
 def _spectrum(

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import IdentError, ParameterError
+from ndmapper.errors import ParameterError
 from ndmapper.lib.alike import check_shape
 from ndmapper.lib.ccd.applied import times_applied
 from ndmapper.lib.combine import check_frames, combine_files
 from ndmapper.lib.figures import image_panel, report_panels
 from ndmapper.lib.flagging import flags_with, good_pixels
-from ndmapper.lib.spec.axis import turned_wavelengths
+from ndmapper.lib.spec.axis import counterpart, turned_wavelengths
 from ndmapper.lib.spectrograph import (
     Spectrograph,
     SpectrographTable,
@@ -137,7 +137,7 @@ def make_slit_illumination(
         waves = None
         if wavelengths is not None:
             # Those that are flagged since their lines are few still tell the tilt.
-            image = _counterpart(wavelengths, ndd).replace(flags=None)
+            image = counterpart(wavelengths, ndd).replace(flags=None)
             waves = turned_wavelengths(image, geometry, ndd)
         slit = _lit(ndd, geometry, edge_margin)
         light = _fitted(
@@ -298,17 +298,6 @@ def _columns(ndd: NDLater, geometry: Spectrograph) -> Array:
     # The brighter half of the rows, for slits that do not fill the frame.
     median[known] = np.nanpercentile(values[:, known], 75, axis=0)
     return median
-
-
-def _counterpart(wavelengths: DataFile, ndd: NDLater) -> NDLater:
-    """Find the wavelengths of an extension: of the same name, or the only ones."""
-    for one in wavelengths:
-        if one.ident == ndd.ident or len(wavelengths) == 1:
-            check_shape(ndd, one, "wavelengths")
-            found: NDLater = one
-            return found
-    msg = f"{wavelengths} has no extension {ndd.ident!r}"
-    raise IdentError(msg)
 
 
 def _dark(ndd: NDLater) -> Mask:

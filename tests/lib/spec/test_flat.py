@@ -5,7 +5,7 @@ import pytest
 
 from ndmapper import config
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
-from ndmapper.errors import IdentError, ParameterError
+from ndmapper.errors import ParameterError
 from ndmapper.lib import spec
 from ndmapper.lib.ccd import apply_flat, make_flat
 from ndmapper.lib.simulate import SlitSource, SlitSpectrograph
@@ -187,7 +187,7 @@ def test_what_is_no_light_of_the_slit_is_refused(caplog):
         MAKE(twilights, [DataFile(), DataFile()])
     other = NDLater(np.asarray(night.waves.data), ident=5)
     two = DataFile("w.fits", data=[other, NDLater(np.ones(3), ident=6)])
-    with pytest.raises(IdentError, match=r"w\.fits has no extension 1"):
+    with pytest.raises(ParameterError, match=r"w\.fits has no extension 1"):
         MAKE(twilights, two, spectrograph=night.table)
     made = night.make(twilights)
     done = night.files([spec.apply_illumination(twilights[0][0], illumination=made)])
